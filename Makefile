@@ -1,0 +1,91 @@
+# Everything a contributor runs. To begin, a machine needs Python 3.11 or newer, and make.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+# The tools are those of .venv, without activating it.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+SOURCES := $(CURDIR):$(CURDIR)/instrumentation
+OLDEST := flask-2.0 flask-2.1
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv-demo/.installed ## Run the demo application; ARGS="--drive --port 5050" passes arguments on.
+	PYTHONPATH=$(SOURCES) .venv-demo/bin/python docs/examples/demo/app.py $(ARGS)
+
+.PHONY: test
+test: lint types contracts docs oldest unit ## Run every check and every test.
+
+.PHONY: lint
+lint: .venv/.installed ## Check style and formatting.
+	ruff check .
+	ruff format --check .
+
+.PHONY: types
+types: .venv/.installed ## Check types, with mypy and pyright.
+	mypy
+	pyright
+
+.PHONY: contracts
+contracts: .venv/.installed ## Check which module imports which.
+	lint-imports
+
+.PHONY: docs
+docs: .venv/.installed ## Build the manual into docs/_build/html.
+	sphinx-build -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
+
+# Without a browser its tests are skipped, but fail where CI=true.
+.PHONY: unit
+unit: .venv/.installed ## Run the tests; ARGS="-k clear -x" passes arguments on.
+	command -v chromium || tests/tools/apt-install chromium fonts-liberation || true
+	pytest -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: oldest $(OLDEST)
+oldest: $(OLDEST) ## Run the tests of both packages on the lowest versions supported.
+
+# Deprecations are old libraries' own: they were written for other Pythons.
+$(OLDEST): %: .venv-%/.installed
+	PYTHONPATH=$(SOURCES) .venv-$*/bin/pytest -n 2 -W ignore::DeprecationWarning \
+	    --ignore tests/benchmarks --ignore tests/e2e --ignore tests/packaging --ignore tests/typing
+
+.PHONY: bench
+bench: .venv/.installed .venv-peer/.installed ## Measure against the released Flask-Caching.
+	python -m tests.benchmarks --peer .venv-peer/bin/python $(ARGS)
+
+.PHONY: format
+format: .venv/.installed ## Format the code, and fix what can be fixed.
+	ruff check --fix .
+	ruff format .
+
+.PHONY: requirements
+requirements: ## Pin the newest versions that the files requirements/*.in allow.
+	for name in dev $(OLDEST); do \
+	    tests/tools/make-venv .venv-pin requirements/$$name.in; \
+	    .venv-pin/bin/pip freeze > requirements/$$name.txt; \
+	done
+	rm -r .venv-pin
+
+.PHONY: clean
+clean: ## Remove everything that these recipes made.
+	rm -rf .venv .venv-* .hypothesis .*_cache build dist docs/_build
+	find . -name __pycache__ -prune -exec rm -r {} +
+
+# An environment is made anew when its requirements change, and reused until then.
+
+.venv/.made: requirements/dev.txt
+	tests/tools/make-venv .venv $<
+	touch $@
+
+.venv/.installed: .venv/.made pyproject.toml
+	pip install --quiet --no-build-isolation --no-deps --editable .
+	touch $@
+
+.venv-demo/.installed .venv-peer/.installed: requirements/dev.txt
+
+.venv-%/.installed: requirements/%.txt
+	tests/tools/make-venv .venv-$* $<
+	touch $@
