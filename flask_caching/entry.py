@@ -1,0 +1,159 @@
+"""Entry: what goes into a store; a value's snapshot and what must be known about it.
+
+An entry never holds the application's own object. Its ``payload`` is a snapshot in one of the
+forms of :class:`Form`; :mod:`flask_caching.serializers` makes it and turns it back.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+__all__ = ["Entry", "Form", "StoredError", "StoredItems", "StoredResponse", "Witness"]
+
+
+class Form(IntEnum):
+    """How an entry's payload stands for its value; also the tag byte of the byte form."""
+
+    #: The value itself, which is immutable: str, bytes, numbers, None, tuples of them.
+    PLAIN = 1
+    #: A :class:`StoredResponse`.
+    RESPONSE = 2
+    #: Bytes of :mod:`pickle`.
+    PICKLE = 3
+    #: Bytes of :mod:`json`, UTF-8.
+    JSON = 4
+    #: A MAC and bytes of :mod:`pickle`, made with the application's secret.
+    SIGNED = 5
+    #: Bytes of a serializer object that the application brought.
+    CUSTOM = 6
+
+
+class StoredResponse(NamedTuple):
+    """An HTTP response without its object: what is kept, and what is rebuilt for each request.
+
+    Attributes:
+        status: The status line's text, for example ``"200 OK"``.
+        headers: Name and value pairs in their order.
+        body: The whole body.
+    """
+
+    status: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class StoredError(NamedTuple):
+    """An ``HTTPException`` of Werkzeug's own, without its traceback.
+
+    Attributes:
+        name: The class's name in :mod:`werkzeug.exceptions`.
+        attributes: Its attributes; a response among them as :class:`StoredResponse`.
+    """
+
+    name: str
+    attributes: dict[str, Any]
+
+
+class StoredItems(NamedTuple):
+    """What a generator gave: read back as a fresh iterator for each reader."""
+
+    items: list[Any]
+
+
+class Witness(NamedTuple):
+    """Who an entry was made for, to recognise another asker under the same key.
+
+    In memory the fields hold the plain identities. In the byte form each is a keyed hash, so
+    a witness read back from bytes is compared after hashing the asker's
+    (:meth:`flask_caching.serializers.Codec.seal`).
+
+    Attributes:
+        function: Endpoint of a view; qualified name of a helper; name and source of a fragment.
+        arguments: View arguments, or a helper's call arguments.
+        method: Request method with HEAD as GET; empty outside views.
+        host: Host and script root; empty outside views.
+        query: The query string as it came; empty outside views.
+    """
+
+    function: object
+    arguments: object
+    method: object
+    host: object
+    query: object
+
+
+class Entry:
+    """A stored value with its metadata.
+
+    Attributes:
+        form: How ``payload`` stands for the value.
+        payload: The snapshot.
+        created_at: Unix time of writing, seconds.
+        expires_at: Unix time from which it is gone, seconds; ``0.0`` means never.
+        load_seconds: How long the value took to compute; ``0.0`` if nobody measured it.
+        witness: Who it was made for; ``None`` where any asker is right (direct values, memoize).
+        sealed: Whether the witness holds keyed hashes, as it does when read from bytes.
+        versions: The versions of the function and the instance, read before the load.
+        vary: Names and values of the request headers that the response varies on.
+        reads: What the view was seen to read while it made this: a subset of
+            ``{"host", "query"}``.
+    """
+
+    __slots__ = (
+        "created_at",
+        "expires_at",
+        "form",
+        "load_seconds",
+        "payload",
+        "reads",
+        "sealed",
+        "vary",
+        "versions",
+        "witness",
+    )
+
+    def __init__(
+        self,
+        form: Form,
+        payload: object,
+        *,
+        created_at: float,
+        expires_at: float = 0.0,
+        load_seconds: float = 0.0,
+        witness: Witness | None = None,
+        sealed: bool = False,
+        versions: tuple[str, ...] = (),
+        vary: tuple[tuple[str, str], ...] = (),
+        reads: frozenset[str] = frozenset(),
+    ) -> None:
+        self.form = form
+        self.payload = payload
+        self.created_at = created_at
+        self.expires_at = expires_at
+        self.load_seconds = load_seconds
+        self.witness = witness
+        self.sealed = sealed
+        self.versions = versions
+        self.vary = vary
+        self.reads = reads
+
+    def replaced(self, form: Form, payload: object, expires_at: float) -> Entry:
+        """The same metadata around another snapshot (a counter's new value, say)."""
+        return Entry(
+            form,
+            payload,
+            created_at=self.created_at,
+            expires_at=expires_at,
+            load_seconds=self.load_seconds,
+            witness=self.witness,
+            sealed=self.sealed,
+            versions=self.versions,
+            vary=self.vary,
+            reads=self.reads,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Entry({self.form.name}, created_at={self.created_at}, expires_at={self.expires_at})"
+        )
