@@ -1,0 +1,458 @@
+"""Configuration: every ``CACHE_*`` key, parsed once into a frozen :class:`CacheConfig`.
+
+A field of :class:`CacheConfig` is the whole truth about its key: the ``metadata`` of the
+dataclass field holds the key, what it accepts, its default and what it is for, and the manual's
+table is made from that (:func:`describe_keys`). Values may come from the environment, so
+numbers and booleans are accepted as text too.
+
+``None`` stands for the default, except where a key gives it a meaning of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
+
+from . import parsing
+from .errors import ConfigurationError
+from .parsing import describe, hide_credentials, nearest, warn_user
+from .serializers import Serializer
+from .typing import CollisionPolicy, HashMethod, KeyStrategy
+
+__all__ = ["PASS_THROUGH", "CacheConfig", "KeyDoc", "describe_keys"]
+
+#: Keys that backends read for themselves, and which backends those are. Known, never checked here.
+PASS_THROUGH: Mapping[str, str] = MappingProxyType(
+    {
+        "CACHE_DIR": "FileSystemCache",
+        "CACHE_FILE_HASH_METHOD": "FileSystemCache",
+        "CACHE_GCS_BUCKET": "GoogleCloudStorageCache",
+        "CACHE_MEMCACHED_PASSWORD": "SASLMemcachedCache, SpreadSASLMemcachedCache",
+        "CACHE_MEMCACHED_SERVERS": "MemcachedCache, SASLMemcachedCache, SpreadSASLMemcachedCache",
+        "CACHE_MEMCACHED_USERNAME": "SASLMemcachedCache, SpreadSASLMemcachedCache",
+        "CACHE_REDIS_CLUSTER": "RedisClusterCache",
+        "CACHE_REDIS_DB": "RedisCache, RedisSentinelCache",
+        "CACHE_REDIS_HOST": "RedisCache",
+        "CACHE_REDIS_PASSWORD": "RedisCache, RedisSentinelCache, RedisClusterCache",
+        "CACHE_REDIS_PORT": "RedisCache",
+        "CACHE_REDIS_SENTINELS": "RedisSentinelCache",
+        "CACHE_REDIS_SENTINEL_MASTER": "RedisSentinelCache",
+        "CACHE_REDIS_SENTINEL_PASSWORD": "RedisSentinelCache",
+        "CACHE_REDIS_URL": "RedisCache, RedisClusterCache",
+        "CACHE_UWSGI_NAME": "UWSGICache",
+    }
+)
+
+#: What factories of old find in their ``config`` although nobody set it.
+_FACTORY_DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "CACHE_DIR": None,
+        "CACHE_FILE_HASH_METHOD": hashlib.sha256,
+        "CACHE_MEMCACHED_SERVERS": None,
+    }
+)
+
+_INSTRUMENTATION = "flask_caching_instrumentation.Instrumentation"
+
+
+class KeyDoc(NamedTuple):
+    """What is known of one configuration key.
+
+    Attributes:
+        key: For example ``CACHE_TYPE``.
+        accepts: What its value may be.
+        default: Its default, as a reader would write it.
+        about: What it is for, in a sentence.
+    """
+
+    key: str
+    accepts: str
+    default: str
+    about: str
+
+
+def _key(
+    key: str,
+    parse: Callable[[Any], Any],
+    accepts: str,
+    about: str,
+    *,
+    shown: str = "",
+    none: bool = False,
+    secret: bool = False,
+) -> dict[str, Any]:
+    """The metadata of one key's field.
+
+    Args:
+        key: The ``CACHE_*`` name.
+        parse: Makes the field's value, or raises ValueError or TypeError saying what is wrong.
+        accepts: For messages and the manual.
+        about: For the manual.
+        shown: The default as the manual shows it, where its ``repr`` would not do.
+        none: Whether ``None`` is a value of its own instead of the default.
+        secret: Whether the value may hold credentials, and is never shown.
+    """
+    return {
+        "key": key,
+        "parse": parse,
+        "accepts": accepts,
+        "about": about,
+        "shown": shown,
+        "none": none,
+        "secret": secret,
+    }
+
+
+def _no_options() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CacheConfig:
+    """One application's cache configuration, checked.
+
+    Made by :meth:`load`. A field is named as its key, in lower case without ``CACHE_``; what
+    each is for is in its metadata.
+    """
+
+    type: str | Callable[..., Any] = field(
+        default="NullCache",
+        metadata=_key(
+            "CACHE_TYPE",
+            parsing.backend_type,
+            "a class name, a dotted path to a class or factory, a class, or a callable",
+            "The backend that keeps the entries.",
+        ),
+    )
+    no_null_warning: bool = field(
+        default=False,
+        metadata=_key(
+            "CACHE_NO_NULL_WARNING",
+            parsing.boolean,
+            parsing.BOOLEAN,
+            "Silences the warning that NullCache keeps nothing.",
+        ),
+    )
+    args: tuple[Any, ...] = field(
+        default=(),
+        metadata=_key(
+            "CACHE_ARGS",
+            parsing.arguments,
+            "a list or tuple",
+            "Positional arguments for the backend.",
+            secret=True,
+            shown="[]",
+        ),
+    )
+    options: Mapping[str, Any] = field(
+        default_factory=_no_options,
+        metadata=_key(
+            "CACHE_OPTIONS",
+            parsing.options,
+            "a dictionary",
+            "Keyword arguments for the backend; they win over the other keys.",
+            secret=True,
+            shown="{}",
+        ),
+    )
+    default_timeout: float = field(
+        default=300,
+        metadata=_key(
+            "CACHE_DEFAULT_TIMEOUT",
+            parsing.lifetime,
+            "seconds (0 never expires), a numeric string, or a timedelta",
+            "How long an entry lives where nothing else says so.",
+        ),
+    )
+    ignore_errors: bool = field(
+        default=False,
+        metadata=_key(
+            "CACHE_IGNORE_ERRORS",
+            parsing.boolean,
+            parsing.BOOLEAN,
+            "Whether a failing store is a miss for direct calls such as cache.get, "
+            "instead of an exception.",
+        ),
+    )
+    threshold: int = field(
+        default=500,
+        metadata=_key(
+            "CACHE_THRESHOLD",
+            parsing.whole(0),
+            "a whole number, 0 for no limit",
+            "Entries that SimpleCache and FileSystemCache hold at most.",
+        ),
+    )
+    key_prefix: str | Callable[[], str] = field(
+        default="flask_cache_",
+        metadata=_key(
+            "CACHE_KEY_PREFIX",
+            parsing.key_prefix,
+            "a string, or a callable that returns one",
+            "What comes before each key in a store that several applications share.",
+        ),
+    )
+    hash_method: HashMethod = field(
+        default=hashlib.sha256,
+        metadata=_key(
+            "CACHE_HASH_METHOD",
+            parsing.hash_method,
+            "a hash constructor such as hashlib.sha256",
+            "Hashes the parts of a key that would be too long.",
+            shown="hashlib.sha256",
+        ),
+    )
+    source_check: bool = field(
+        default=False,
+        metadata=_key(
+            "CACHE_SOURCE_CHECK",
+            parsing.boolean,
+            parsing.BOOLEAN,
+            "Whether a function's source is part of its keys, so that a changed function "
+            "is loaded anew.",
+        ),
+    )
+    enable_signals: bool = field(
+        default=False,
+        metadata=_key(
+            "CACHE_ENABLE_SIGNALS",
+            parsing.boolean,
+            parsing.BOOLEAN,
+            "Whether the signals of flask_caching.signals are sent.",
+        ),
+    )
+    serializer: str | Serializer = field(
+        default="pickle",
+        metadata=_key(
+            "CACHE_SERIALIZER",
+            parsing.serializer,
+            '"pickle", "signed", "json", or an object or class with dumps and loads',
+            "Turns objects into bytes; text, bytes, numbers and responses need none.",
+        ),
+    )
+    name: str = field(
+        default="cache",
+        metadata=_key(
+            "CACHE_NAME",
+            parsing.text,
+            "a string",
+            "This cache's name in metrics, traces and logs.",
+        ),
+    )
+    instrumentation: str | Callable[..., Any] | None = field(
+        default=_INSTRUMENTATION,
+        metadata=_key(
+            "CACHE_INSTRUMENTATION",
+            parsing.observer,
+            "a dotted path, a callable, or None for no instrumentation",
+            "What watches the cache.",
+            none=True,
+        ),
+    )
+    metrics_path: str | None = field(
+        default=None,
+        metadata=_key(
+            "CACHE_METRICS_PATH",
+            parsing.url_path,
+            'a path that begins with "/", or None for no endpoint',
+            "Where the metrics can be scraped.",
+            none=True,
+        ),
+    )
+    metrics_namespace: str = field(
+        default="flask_caching",
+        metadata=_key(
+            "CACHE_METRICS_NAMESPACE",
+            parsing.metric_name,
+            "letters, digits and underscores, not beginning with a digit",
+            "What the names of all metrics begin with.",
+        ),
+    )
+    metrics_registry: Any = field(
+        default=None,
+        metadata=_key(
+            "CACHE_METRICS_REGISTRY",
+            parsing.registry,
+            "a prometheus_client registry, or None for the default one",
+            "Where the metrics are registered.",
+            none=True,
+        ),
+    )
+    metrics_targets: int = field(
+        default=200,
+        metadata=_key(
+            "CACHE_METRICS_TARGETS",
+            parsing.whole(1),
+            "a whole number, at least 1",
+            "Distinct targets that metrics name; all others share one label.",
+        ),
+    )
+    key_strategy: KeyStrategy = field(
+        default="compatible",
+        metadata=_key(
+            "CACHE_KEY_STRATEGY",
+            parsing.choice("compatible", "strict"),
+            '"compatible" or "strict"',
+            "How a view's key is made: as ever, or of everything that tells requests apart.",
+        ),
+    )
+    collisions: CollisionPolicy = field(
+        default="report",
+        metadata=_key(
+            "CACHE_COLLISIONS",
+            parsing.choice("report", "refuse", "allow"),
+            '"report", "refuse" or "allow"',
+            "What happens when a key holds the entry of another request.",
+        ),
+    )
+    single_flight: str = field(
+        default="process",
+        metadata=_key(
+            "CACHE_SINGLE_FLIGHT",
+            parsing.choice("process", "off"),
+            '"process" or "off"',
+            "Whether callers that miss the same key at once wait for one of them to load it.",
+        ),
+    )
+    single_flight_timeout: float = field(
+        default=10.0,
+        metadata=_key(
+            "CACHE_SINGLE_FLIGHT_TIMEOUT",
+            parsing.wait,
+            "seconds above 0, a numeric string, or a timedelta",
+            "How long a caller waits for another one's load before it loads as well.",
+        ),
+    )
+    stream_limit: int = field(
+        default=1024 * 1024,
+        metadata=_key(
+            "CACHE_STREAM_LIMIT",
+            parsing.whole(0),
+            "bytes, 0 to store no streamed response",
+            "How large a streamed response may be to be buffered and stored.",
+            shown="1048576",
+        ),
+    )
+    _mapping: Mapping[str, Any] = field(default_factory=_no_options, compare=False)
+
+    @classmethod
+    def load(
+        cls, mapping: Mapping[str, Any], explicit: Mapping[str, Any] = MappingProxyType({})
+    ) -> Self:
+        """Parse an application's configuration.
+
+        Args:
+            mapping: ``app.config`` with the config passed to ``Cache()`` merged over it. Read,
+                never written.
+            explicit: The config passed to ``Cache()`` alone. An unknown ``CACHE_*`` key in it
+                always warns; one in ``app.config`` warns only if it looks like a slip, since
+                other extensions keep their keys there.
+
+        Returns:
+            The checked configuration.
+
+        Raises:
+            ConfigurationError: If a value cannot be used. The message names the key and, unless
+                it may hold a secret, the value.
+        """
+        _warn_unknown(mapping, explicit)
+        values = {
+            item.name: _parse(item.metadata, mapping)
+            for item in _key_fields()
+            if mapping.get(item.metadata["key"]) is not None
+            or (item.metadata["none"] and item.metadata["key"] in mapping)
+        }
+        if values.get("serializer") == "signed" and not mapping.get("SECRET_KEY"):
+            raise ConfigurationError(
+                'CACHE_SERIALIZER is "signed", but the application has no SECRET_KEY to sign '
+                "with. Set SECRET_KEY to a long random string."
+            )
+        # A timeout among the options is the one that the backend will be given.
+        timeout = values.get("options", {}).get("default_timeout")
+        if timeout is not None:
+            key = "CACHE_OPTIONS['default_timeout']"
+            values["default_timeout"] = _checked(key, parsing.lifetime, timeout, "seconds")
+        return cls(**values, _mapping=MappingProxyType(dict(mapping)))
+
+    def as_mapping(self) -> dict[str, Any]:
+        """The configuration as factories ``(app, config, args, kwargs)`` take it.
+
+        Returns:
+            A new dictionary: the application's whole configuration, the ``CACHE_*`` defaults
+            filled in and their values parsed. Whoever gets it may change it.
+        """
+        merged = {**_FACTORY_DEFAULTS, **self._mapping}
+        for item in _key_fields():
+            merged[item.metadata["key"]] = getattr(self, item.name)
+        merged["CACHE_ARGS"] = list(self.args)
+        merged["CACHE_OPTIONS"] = dict(self.options)
+        # Factories of old look for a serializer object or None; ours is not theirs to apply.
+        if isinstance(self.serializer, str):
+            merged["CACHE_SERIALIZER"] = None
+        return merged
+
+    def pass_through(self) -> list[str]:
+        """The keys that are set and that only a backend's factory would read, sorted."""
+        return sorted(key for key in PASS_THROUGH if self._mapping.get(key) is not None)
+
+    def __repr__(self) -> str:
+        shown: list[str] = []
+        for item in _key_fields():
+            value = "..." if item.metadata["secret"] else describe(getattr(self, item.name))
+            shown.append(f"{item.name}={value}")
+        return f"CacheConfig({', '.join(shown)})"
+
+
+def describe_keys() -> list[KeyDoc]:
+    """Every key of :class:`CacheConfig`, in its order, for the manual."""
+    defaults = CacheConfig()
+    return [
+        KeyDoc(
+            item.metadata["key"],
+            item.metadata["accepts"],
+            item.metadata["shown"] or repr(getattr(defaults, item.name)),
+            item.metadata["about"],
+        )
+        for item in _key_fields()
+    ]
+
+
+def _key_fields() -> list[Any]:
+    return [item for item in fields(CacheConfig) if "key" in item.metadata]
+
+
+def _parse(metadata: Mapping[str, Any], mapping: Mapping[str, Any]) -> Any:
+    key: str = metadata["key"]
+    return _checked(key, metadata["parse"], mapping[key], metadata["accepts"], metadata["secret"])
+
+
+def _checked(
+    key: str, parse: Callable[[Any], Any], value: Any, accepts: str, secret: bool = False
+) -> Any:
+    try:
+        return parse(value)
+    except (TypeError, ValueError) as error:
+        shown = f"a value of type {type(value).__name__}" if secret else describe(value)
+        reason = hide_credentials(str(error))
+        raise ConfigurationError(
+            f"{key} is {shown}, which cannot be used: {reason}. It accepts {accepts}. "
+            "Correct it, or remove it to get the default."
+        ) from error
+
+
+def _warn_unknown(mapping: Mapping[str, Any], explicit: Mapping[str, Any]) -> None:
+    known = [item.metadata["key"] for item in _key_fields()] + list(PASS_THROUGH)
+    for key in sorted(str(key) for key in {**mapping, **explicit}):
+        if not key.startswith("CACHE_") or key in known:
+            continue
+        near = nearest(key, known)
+        if near:
+            warn_user(f"{key} is not a configuration key of Flask-Caching. Did you mean {near}?")
+        elif key in explicit:
+            warn_user(
+                f"{key} was passed to Cache(), but is not a configuration key of Flask-Caching; "
+                "it has no effect."
+            )
