@@ -1,0 +1,502 @@
+"""``Cache``: the extension object. Per-application state, the value operations, the decorators."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, cast
+
+from flask import Flask, current_app
+
+from .backends.base import EntryBackend
+from .backends.foreign import ForeignEntries
+from .backends.loading import import_dotted, load_backend
+from .cached import CachedFunction, CachedOptions, CachedPolicy
+from .checks import (
+    check_collisions,
+    check_config_type,
+    check_function,
+    check_timeout,
+    method_names,
+    names_of,
+    vary_inputs,
+    warn_if_above_route,
+    watch_routes,
+)
+from .config import CacheConfig
+from .errors import CacheError
+from .explain import application, explain_request
+from .jinja2ext import install
+from .keys import SAFE_METHODS, KeyExplanation
+from .lookup import warn_once
+from .memoized import MemoizedFunction, MemoizeOptions, MemoizePolicy
+from .observer import NullObserver, Observer
+from .parsing import warn_user
+from .serializers import Codec
+from .state import AppState
+from .typing import CollisionPolicy, HashMethod, QueryArgs, Timeout
+from .utils import dotted_name
+from .values import OverriddenEntries, ValueOperations, overrides_values
+from .views import callables_behind
+
+__all__ = ["Cache"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Policy = CachedPolicy | MemoizePolicy
+
+#: Where an application keeps the states of its caches.
+_EXTENSION = "flask_caching"
+
+
+def load_observer(config: CacheConfig, app: Flask) -> Observer:
+    """The observer that ``CACHE_INSTRUMENTATION`` names, made for an application."""
+    named = config.instrumentation
+    if named is None:
+        return NullObserver()
+    make = import_dotted(named, "CACHE_INSTRUMENTATION") if isinstance(named, str) else named
+    return cast(Observer, make(app, config))
+
+
+class Cache(ValueOperations):
+    """A cache for one or several Flask applications.
+
+    Args:
+        app: The application, if there is one already; else call :meth:`init_app`.
+        with_jinja2_ext: Whether templates get the ``{% cache %}`` tag.
+        config: ``CACHE_*`` values that take precedence over ``app.config``.
+
+    Attributes:
+        config: What was passed as ``config``.
+
+    Raises:
+        ConfigurationError: If a configuration value cannot be used.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        with_jinja2_ext: bool = True,
+        config: dict[str, Any] | None = None,
+    ) -> None:
+        check_config_type(config)
+        self.with_jinja2_ext = with_jinja2_ext
+        self.config = config
+        self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
+        #: Decorated function to the policy behind it.
+        self._policies: weakref.WeakKeyDictionary[Any, Policy] = weakref.WeakKeyDictionary()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, config: dict[str, Any] | None = None) -> None:
+        """Set this cache up for an application.
+
+        Args:
+            app: The application. Its configuration is read, never written.
+            config: ``CACHE_*`` values that take precedence over all others.
+        """
+        check_config_type(config)
+        explicit = {**(self.config or {}), **(config or {})}
+        parsed = CacheConfig.load({**app.config, **explicit}, explicit)
+        secret = app.secret_key or b""
+        codec = Codec(
+            parsed.serializer,
+            secret.encode() if isinstance(secret, str) else secret,
+            app.response_class,
+        )
+        if parsed.type == "NullCache" and not parsed.no_null_warning:
+            warn_user(
+                'CACHE_TYPE is "NullCache", so nothing is cached. Set CACHE_TYPE = "SimpleCache" '
+                "to cache in this process, or CACHE_NO_NULL_WARNING = True if this is meant."
+            )
+        observer = load_observer(parsed, app)
+        backend = load_backend(parsed, app, codec)
+        state = AppState(app, parsed, observer.wrap(backend), codec, observer)
+        if not isinstance(backend, EntryBackend):
+            state.store = state.entries = ForeignEntries(state.backend, codec)
+        if overrides_values(type(self)):
+            state.entries = OverriddenEntries(self, state)
+        app.extensions.setdefault("cache", {})[self] = state.backend
+        app.extensions.setdefault(_EXTENSION, {})[self] = state
+        self._apps.add(app)
+        if self.with_jinja2_ext:
+            install(app, self)
+        watch_routes(app, lambda: list(self._policies.values()))
+
+    # Which application.
+
+    def state(self) -> AppState:
+        """The current application's cache.
+
+        Raises:
+            RuntimeError: If there is no application context and this cache serves no
+                application, or several; or the current application is none of them.
+        """
+        state = self._find_state()
+        if isinstance(state, str):
+            raise CacheError(state)
+        return state
+
+    def state_for_call(self) -> AppState | None:
+        """:meth:`state` for a decorated call, which goes on without the cache instead."""
+        state = self._find_state()
+        if isinstance(state, str):
+            warn_once(f"a cached function ran uncached: {state}")
+            return None
+        return state
+
+    def _find_state(self) -> AppState | str:
+        """The current application's cache, or why it is not known."""
+        try:
+            return self._state_of(current_app)
+        except RuntimeError:
+            apps = list(self._apps)
+            if len(apps) == 1:
+                return self._state_of(apps[0])
+            if apps:
+                return (
+                    f"this cache serves {len(apps)} applications and there is no application "
+                    "context to say which one is meant; use `with app.app_context():`"
+                )
+            return "this cache is set up for no application yet; call cache.init_app(app)"
+        except KeyError:
+            return (
+                f"this cache is not set up for the application {current_app.name!r}; call "
+                "cache.init_app(app)"
+            )
+
+    def _state_of(self, app: Flask) -> AppState:
+        return cast(AppState, app.extensions[_EXTENSION][self])
+
+    @property
+    def app(self) -> Flask:
+        """The current application, or the only one this cache serves."""
+        return application(self.state())
+
+    @property
+    def cache(self) -> Any:
+        """The current application's backend, inside the observer's wrapper."""
+        return self.state().backend
+
+    # Decorators.
+
+    def cached(
+        self,
+        timeout: Timeout = None,
+        key_prefix: str | Callable[[], str] = "view/%s",
+        unless: Callable[..., Any] | None = None,
+        forced_update: Callable[..., Any] | None = None,
+        is_stale: Callable[..., Any] | None = None,
+        response_filter: Callable[[Any], Any] | None = None,
+        query_string: bool | Sequence[str] = False,
+        hash_method: HashMethod | None = None,
+        cache_none: bool = False,
+        make_cache_key: Callable[..., str] | None = None,
+        source_check: bool | None = None,
+        response_hit_indication: bool = False,
+        *,
+        methods: Iterable[str] = SAFE_METHODS,
+        vary: Iterable[str | Callable[[], Any]] = (),
+        ignore_query: Iterable[str] = (),
+        store_cookies: bool = False,
+        collisions: CollisionPolicy | None = None,
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
+        """Cache what a view, or any other function, returns.
+
+        On the view that a request matches, it answers GET and HEAD from the cache and runs the
+        view under any other method. On any other function it caches under ``key_prefix``,
+        whatever the request, and needs none if the prefix has no ``%s``.
+
+        Args:
+            timeout: Seconds, or a ``timedelta``; ``0`` never expires, ``None`` is
+                ``CACHE_DEFAULT_TIMEOUT``.
+            key_prefix: The key; ``%s`` in it stands for the request path. Or a function
+                without arguments that returns the whole key.
+            unless: Runs the function without the cache if this returns something true. Called
+                with the function and its arguments if it takes any.
+            forced_update: Runs the function and stores what it returns if this returns
+                something true. Called with the call's arguments if it takes any.
+            is_stale: Called with a cached value (and the call's arguments if it takes more
+                than one); something true has it computed anew.
+            response_filter: Called with what the function returned; something false keeps it
+                out of the cache. Takes the place of the rules about status and headers,
+                cookies excepted.
+            query_string: Whether the query string is part of the key, sorted by name; a list
+                of names: only those parameters.
+            hash_method: Hash constructor; ``None`` is ``CACHE_HASH_METHOD``.
+            cache_none: Whether ``None`` is stored.
+            make_cache_key: Makes the key, given the call's arguments. The request may then
+                have any method. Returning ``None`` runs the function uncached.
+            source_check: Whether the function's source is part of the key; ``None`` is
+                ``CACHE_SOURCE_CHECK``.
+            response_hit_indication: Whether the response gets a ``Cache-Status`` header (RFC
+                9211), and on a hit ``hit_cache: True``.
+            methods: Request methods to serve; other than GET and HEAD, method and body become
+                part of the key.
+            vary: What else is part of the key: request header names, ``"cookie:NAME"``, or
+                functions without arguments.
+            ignore_query: Parameters to leave out; implies ``query_string``.
+            store_cookies: Whether a response with Set-Cookie may be stored, to be sent to
+                everyone.
+            collisions: What to do with an entry that was made for another request:
+                ``"report"``, ``"refuse"`` or ``"allow"``; ``None`` is ``CACHE_COLLISIONS``.
+
+        Raises:
+            TypeError: If it decorates something that is not a function, or an argument is of
+                the wrong kind.
+        """
+        check_timeout(timeout, "cached")
+        options = CachedOptions(
+            key_prefix=key_prefix,
+            unless=unless,
+            forced_update=forced_update,
+            is_stale=is_stale,
+            response_filter=response_filter,
+            query_string=names_of(query_string, "query_string"),
+            ignore_query=tuple(ignore_query),
+            hash_method=hash_method,
+            cache_none=cache_none,
+            make_cache_key=make_cache_key,
+            source_check=source_check,
+            response_hit_indication=bool(response_hit_indication),
+            methods=method_names(methods),
+            vary=vary_inputs(vary),
+            store_cookies=store_cookies,
+            collisions=check_collisions(collisions),
+        )
+
+        def decorator(function: Callable[P, R]) -> CachedFunction[P, R]:
+            check_function(function, "cached")
+            policy = CachedPolicy(self, function, options)
+            decorated = policy.decorate(timeout)
+            self._remember(decorated, policy)
+            return cast("CachedFunction[P, R]", decorated)
+
+        return decorator
+
+    def memoize(
+        self,
+        timeout: Timeout = None,
+        make_name: Callable[[str], str] | None = None,
+        unless: Callable[..., Any] | None = None,
+        forced_update: Callable[..., Any] | None = None,
+        is_stale: Callable[..., Any] | None = None,
+        response_filter: Callable[[Any], Any] | None = None,
+        hash_method: HashMethod | None = None,
+        cache_none: bool = False,
+        source_check: bool | None = None,
+        args_to_ignore: Iterable[str] | None = None,
+        *,
+        store_cookies: bool = False,
+    ) -> Callable[[Callable[P, R]], MemoizedFunction[P, R]]:
+        """Cache what a function returns, for each set of arguments.
+
+        Args:
+            timeout: Seconds, or a ``timedelta``; ``0`` never expires, ``None`` is
+                ``CACHE_DEFAULT_TIMEOUT``.
+            make_name: Given the function's name, returns the one to use in its keys. Functions
+                given one name share their entries.
+            unless: As for :meth:`cached`.
+            forced_update: As for :meth:`cached`.
+            is_stale: As for :meth:`cached`.
+            response_filter: As for :meth:`cached`.
+            hash_method: Hash constructor; ``None`` is ``CACHE_HASH_METHOD``.
+            cache_none: Whether ``None`` is stored.
+            source_check: Whether the function's source is part of the key; ``None`` is
+                ``CACHE_SOURCE_CHECK``. Its code is, in any case.
+            args_to_ignore: Names of parameters that are not part of the key.
+            store_cookies: Whether a response with Set-Cookie may be stored.
+
+        Raises:
+            TypeError: If it decorates something that is not a function, or an argument is of
+                the wrong kind.
+        """
+        check_timeout(timeout, "memoize")
+        options = MemoizeOptions(
+            make_name=make_name,
+            unless=unless,
+            forced_update=forced_update,
+            is_stale=is_stale,
+            response_filter=response_filter,
+            hash_method=hash_method,
+            cache_none=cache_none,
+            source_check=source_check,
+            args_to_ignore=names_of(args_to_ignore or (), "args_to_ignore") or (),
+            store_cookies=store_cookies,
+        )
+
+        def decorator(function: Callable[P, R]) -> MemoizedFunction[P, R]:
+            check_function(function, "memoize")
+            policy = MemoizePolicy(self, function, options)
+            decorated = policy.decorate(timeout, self.delete_memoized)
+            self._remember(decorated, policy)
+            return cast("MemoizedFunction[P, R]", decorated)
+
+        return decorator
+
+    def _remember(self, decorated: Any, policy: Policy) -> None:
+        self._policies[decorated] = policy
+        for app in self._apps:
+            warn_if_above_route(app, [policy])
+
+    # Deleting what the decorators stored.
+
+    def delete_cached(
+        self,
+        f: Callable[..., Any],
+        path: str | None = None,
+        query_args: QueryArgs | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        """Delete the entry of one request to a cached view, or of a cached helper.
+
+        Args:
+            f: What ``@cached`` decorated.
+            path: The ``request.path`` it was stored for; ``None`` builds it from ``kwargs``.
+            query_args: The query string it was stored for: text, a mapping or pairs.
+            kwargs: The view's arguments.
+
+        Returns:
+            Whether there was an entry.
+
+        Raises:
+            TypeError: If ``f`` is not cached by this cache.
+        """
+        policy = self._policy(f)
+        if not isinstance(policy, CachedPolicy):
+            raise TypeError(f"{policy.name} is memoized; use delete_memoized")
+        return self.delete(policy.key_of(path, query_args, (), kwargs))
+
+    def delete_memoized(self, f: Any, *args: Any, **kwargs: Any) -> None:
+        """Forget what a memoized function returned.
+
+        Args:
+            f: The function: all its values. A method of an instance: all values of that
+                instance. A method of a class: those of every instance. A class: those of all
+                its memoized methods.
+            args: Only the value of the call with these arguments. The instance of a bound
+                method may be left out; the class of a class method may not.
+            kwargs: See ``args``.
+
+        Raises:
+            TypeError: If ``f`` is not memoized by this cache.
+            ValueError: If the call lacks its instance or class.
+        """
+        if inspect.isclass(f):
+            self._forget_class(f)
+            return
+        policy = self._memoize_policy(f)
+        if not (args or kwargs):
+            policy.renew(self.state(), self._own_version_key(policy, f))
+            return
+        receiver = getattr(f, "__self__", None)
+        bound = receiver is not None and not inspect.isclass(receiver)
+        if bound and policy.binder.takes_self and not (args and args[0] is receiver):
+            args = (receiver, *args)
+        key_of = policy.custom_key() or policy.make_cache_key
+        self.delete(key_of(policy.function, *args, **kwargs))
+
+    def delete_memoized_verhash(self, f: Any, *args: Any) -> None:
+        """Delete a memoized function's version, so that the next call makes a new one.
+
+        Args:
+            f: A memoized function or method, as for :meth:`delete_memoized`.
+            args: Accepted as ever; not used.
+        """
+        policy = self._memoize_policy(f)
+        self.delete(self._own_version_key(policy, f))
+
+    def _own_version_key(self, policy: MemoizePolicy, f: Any) -> str:
+        """The version of the instance for a bound method, else that of the function."""
+        receiver = getattr(f, "__self__", None)
+        if receiver is None or inspect.isclass(receiver):
+            return policy.version_keys(())[-1]
+        return policy.version_keys((receiver,))[-1]
+
+    def _forget_class(self, cls: type) -> None:
+        found = {
+            policy
+            for base in cls.__mro__
+            for member in vars(base).values()
+            for policy in self.policies_behind(member)
+            if isinstance(policy, MemoizePolicy)
+        }
+        if not found:
+            raise TypeError(f"{cls.__qualname__} has no methods memoized by this cache")
+        state = self.state()
+        for policy in found:
+            policy.renew(state, policy.version_keys(())[0])
+
+    def _memoize_policy(self, f: Any) -> MemoizePolicy:
+        policy = self._policy(f)
+        if not isinstance(policy, MemoizePolicy):
+            raise TypeError(f"{policy.name} is decorated with @cached; use delete_cached")
+        return policy
+
+    def _policy(self, f: Any) -> Policy:
+        """The policy behind a decorated function, or behind its ``uncached``."""
+        if not callable(f):
+            raise TypeError(
+                f"expected a decorated function, got {f!r}; pass the function itself, not its name"
+            )
+        for policy in self.policies_behind(f):
+            return policy
+        bare = getattr(f, "__func__", f)
+        for policy in list(self._policies.values()):
+            if policy.function is bare:
+                return policy
+        raise TypeError(f"{dotted_name(f)} is not decorated by this cache")
+
+    def policies_behind(self, function: Any) -> list[Policy]:
+        """The policies of this cache that calling ``function`` goes through, outermost first."""
+        found: list[Policy] = []
+        for part in callables_behind(function):
+            try:
+                policy = self._policies.get(part)
+            except TypeError:
+                # Not hashable, or not to be referenced weakly: nothing that we made.
+                continue
+            if policy is not None:
+                found.append(policy)
+        return found
+
+    # Explaining.
+
+    def explain(
+        self,
+        url: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        **environ: Any,
+    ) -> KeyExplanation:
+        """The key of a request, what it is made of, or why there is none.
+
+        Matches the URL and calls the key maker that the view really uses, without running the
+        view. Needs no context where this cache serves one application.
+
+        Args:
+            url: A path with an optional query string, or an absolute URL.
+            method: Request method.
+            headers: Request headers.
+            environ: Anything else :class:`werkzeug.test.EnvironBuilder` takes (``data``,
+                ``json``, ``base_url``, ...).
+        """
+        return explain_request(self.app, self.policies_behind, url, method, headers, environ)
+
+    def explain_call(self, function: Any, *args: Any, **kwargs: Any) -> KeyExplanation:
+        """The key of a call of a memoized function or a cached helper; see :meth:`explain`.
+
+        Args:
+            function: The decorated function; a bound method brings its instance.
+            args: The call's positional arguments.
+            kwargs: The call's keyword arguments.
+        """
+        receiver = getattr(function, "__self__", None)
+        policy = self._policy(function)
+        return policy.explain_call(args if receiver is None else (receiver, *args), kwargs)
+
+    def stats(self) -> Mapping[str, Any]:
+        """What the current application's observer has counted, as plain data."""
+        return self.state().observer.stats()

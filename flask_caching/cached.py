@@ -1,0 +1,524 @@
+"""``@cached``: what a cached view, or a cached helper, is.
+
+The same decorator serves both. The view that the current request matched has a method rule, a
+request for identity and a response to judge; any other function is a helper: its identity is
+the function and its arguments, under any method, and it needs no request if its key needs
+none.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+import weakref
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+
+from flask import after_this_request
+from flask import request as request_proxy
+from werkzeug.exceptions import HTTPException
+
+from .arguments import witness_arguments
+from .entry import Entry, Witness
+from .errors import CacheError, UncacheableArgument
+from .explain import explain_view, key_elsewhere
+from .keys import SAFE_METHODS, KeyExplanation, KeyPart, KeySpec, request_for, view_key
+from .lookup import Pending, Query, ReadThrough, Step, warn_once
+from .observer import Lookup, Target
+from .reads import watching
+from .responses import Admission, admit, admit_value
+from .signals import cache_view_hit, cache_view_miss, send
+from .state import AppState
+from .typing import CollisionPolicy, HashMethod, QueryArgs, Timeout
+from .utils import dotted_name, get_arg_names, normalize_timeout, wants_args, wants_extra_args
+from .views import endpoints_of, is_behind
+
+__all__ = ["CachedFunction", "CachedOptions", "CachedPolicy", "StateProvider"]
+
+P = ParamSpec("P")
+P2 = ParamSpec("P2")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+
+class BoundCachedFunction(Protocol[P, R_co]):
+    """A cached method, read from an instance."""
+
+    cache_timeout: Timeout
+    make_cache_key: Callable[..., str]
+    uncached: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class CachedFunction(Protocol[P, R_co]):
+    """What ``@cached`` makes of a function: the same to call, with handles on its cache.
+
+    Attributes:
+        uncached: The function itself.
+        cache_timeout: Seconds, a ``timedelta``, or ``None`` for the default; may be assigned.
+        make_cache_key: The key of a call or a request; may be assigned.
+    """
+
+    __name__: str
+    cache_timeout: Timeout
+    make_cache_key: Callable[..., str]
+
+    @property
+    def uncached(self) -> Callable[P, R_co]: ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> CachedFunction[P, R_co]: ...
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[T, P2], R], instance: T, owner: type | None = None, /
+    ) -> BoundCachedFunction[P2, R]: ...
+
+
+class StateProvider(Protocol):
+    """Where a decorated call finds the cache of the current application."""
+
+    def state_for_call(self) -> AppState | None:
+        """The current application's cache; ``None`` if which one is meant cannot be known."""
+        ...
+
+    def state(self) -> AppState:
+        """The current application's cache; raises if which one is meant cannot be known."""
+        ...
+
+
+@dataclass(frozen=True)
+class CachedOptions:
+    """The arguments of ``@cached``, but for ``timeout``; documented at ``Cache.cached``."""
+
+    key_prefix: str | Callable[[], str] = "view/%s"
+    unless: Callable[..., Any] | None = None
+    forced_update: Callable[..., Any] | None = None
+    is_stale: Callable[..., Any] | None = None
+    response_filter: Callable[[Any], Any] | None = None
+    query_string: bool | tuple[str, ...] = False
+    ignore_query: tuple[str, ...] = ()
+    hash_method: HashMethod | None = None
+    cache_none: bool = False
+    make_cache_key: Callable[..., str] | None = None
+    source_check: bool | None = None
+    response_hit_indication: bool = False
+    methods: frozenset[str] = SAFE_METHODS
+    vary: tuple[str | Callable[[], Any], ...] = ()
+    store_cookies: bool = False
+    collisions: CollisionPolicy | None = None
+
+
+class CachedPolicy(ReadThrough):
+    """The policy behind one function that ``@cached`` decorates.
+
+    Args:
+        cache: Finds the application's cache at each call.
+        function: The view or helper.
+        options: The decorator's arguments.
+    """
+
+    def __init__(
+        self,
+        cache: StateProvider,
+        function: Callable[..., Any],
+        options: CachedOptions,
+    ) -> None:
+        self.name = dotted_name(function)
+        super().__init__(
+            function,
+            Target("view", self.name),
+            is_stale=stale_check(options.is_stale),
+            cache_none=options.cache_none,
+            collisions=options.collisions,
+        )
+        self.cache = cache
+        self.options = options
+        self._unless = with_call(options.unless, function)
+        self._forced = with_call(options.forced_update)
+        self._default_make = self.make_cache_key
+        self._specs: tuple[AppState, KeySpec, KeySpec] | None = None
+        #: The view that was asked about last, and the answer: most callables serve one.
+        self._last_view: tuple[Any, str | None, Target] = (None, None, self.target)
+        #: A target for each endpoint that leads here.
+        self._endpoints: dict[str, Target] = {}
+        self._decorated: weakref.ref[Any]
+
+    def decorate(self, timeout: Timeout) -> Any:
+        """The function that takes the place of the decorated one; it keeps this alive.
+
+        Args:
+            timeout: What ``cache_timeout`` starts with.
+        """
+        decorated = self.wrapper()
+        decorated.uncached = self.function
+        decorated.cache_timeout = timeout
+        decorated.make_cache_key = self._default_make
+        self._decorated = weakref.ref(decorated)
+        return decorated
+
+    def decorated(self) -> Any:
+        """What :meth:`decorate` returned, or ``None`` if the application dropped it."""
+        return self._decorated()
+
+    # A call.
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any | Pending:
+        state = self.cache.state_for_call()
+        if state is None:
+            return self.bypass(None, "no_application")
+        request = current_request()
+        target = self.target if request is None else self.target_of(state, request)
+        if self._unless is not None and self._unless(args, kwargs):
+            return self._bypass(state, target, "unless")
+        if target is self.target:
+            query = self._helper_query(state, request, args, kwargs)
+        else:
+            query = self._view_query(state, request, args, kwargs)
+        if isinstance(query, str):
+            return self._bypass(state, target, query)
+        lookup = Lookup(state.observer, target)
+        if self._forced is not None and self._forced(args, kwargs):
+            return Pending(self.force(state, query, lookup))
+        return self.look(state, query, lookup)
+
+    def run_function(self, query: Query) -> Generator[Step, Any, Any]:
+        try:
+            if query.request is None:
+                return (yield "call")
+            running = query.request.__dict__.setdefault(_RUNNING, [])
+            running.append(self)
+            with watching(query.request) as seen:
+                try:
+                    return (yield "call")
+                finally:
+                    query.reads = frozenset(seen)
+                    running.remove(self)
+        except HTTPException as error:
+            # ``abort()`` is an answer like any other: judged, stored, and raised again.
+            return error
+
+    def finished(self, state: AppState, query: Query, lookup: Lookup, value: Any) -> Any:
+        if self.options.response_hit_indication:
+            indicate(cache_status(state, query, lookup), lookup.outcome == "hit")
+        if isinstance(value, HTTPException):
+            raise value
+        return value
+
+    def _bypass(self, state: AppState, target: Target, reason: str) -> Pending:
+        if self.options.response_hit_indication:
+            indicate(f"flask-caching; fwd={'method' if reason == 'method' else 'bypass'}", False)
+        return self.bypass(state, reason, target)
+
+    def signal(self, query: Query, lookup: Lookup) -> None:
+        send(
+            cache_view_hit if lookup.outcome == "hit" else cache_view_miss,
+            cache=self.cache,
+            cache_key=query.key,
+            args=query.args,
+            kwargs=query.kwargs,
+        )
+
+    # What is asked for.
+
+    def _view_query(
+        self, state: AppState, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Query | str:
+        """What a request to this view asks the store for, or why it does not ask."""
+        method = request.method
+        custom = self.custom_key()
+        if custom is None and method not in self.options.methods:
+            return "method"
+        if kwargs != request.view_args and self in request.__dict__.get(_RUNNING, ()):
+            # The view calls itself with other arguments: not what the request asked for.
+            return "nested"
+        try:
+            if custom is None:
+                key = view_key(self.spec(state, for_view=True), request)
+            else:
+                key = custom(*args, **kwargs)
+        except UncacheableArgument as error:
+            warn_once(f"{self.name} runs uncached: {error}")
+            return "uncacheable_argument"
+        if key is None:
+            return "no_key"
+        query = Query(str(key), request_witness(request), args, kwargs)
+        query.request = request
+        if method == "HEAD":
+            query.refusal = "head"
+        return query
+
+    def _helper_query(
+        self, state: AppState, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Query | str:
+        """What a call that is not the matched view's asks for, or why it does not ask."""
+        custom = self.custom_key()
+        try:
+            if custom is not None:
+                key = custom(*args, **kwargs)
+            else:
+                spec = self.spec(state, for_view=False)
+                if request is None and spec.needs_request:
+                    return "no_request"
+                key = view_key(spec, _NO_REQUEST if request is None else request)
+            if key is None:
+                return "no_key"
+            witness = Witness(self.name, witness_arguments(args, kwargs), "", "", "")
+        except UncacheableArgument as error:
+            warn_once(f"{self.name} runs uncached: {error}")
+            return "uncacheable_argument"
+        return Query(str(key), witness, args, kwargs)
+
+    def target_of(self, state: AppState, request: Any) -> Target:
+        """The endpoint that a request matched, if this is its view, decorators aside.
+
+        Returns:
+            The endpoint's target; the function's own for a request to another view.
+        """
+        endpoint = request.endpoint
+        view = state.view_functions.get(endpoint)
+        last_view, last_endpoint, target = self._last_view
+        if view is last_view and endpoint == last_endpoint:
+            return target
+        target = self.target
+        if view is not None and is_behind(view, self._decorated()):
+            target = self._endpoints.setdefault(endpoint, Target("view", endpoint))
+        self._last_view = (view, endpoint, target)
+        return target
+
+    def serves(self, state: AppState, request: Any) -> bool:
+        """Whether this is the view that a request matched, decorators aside."""
+        return self.target_of(state, request) is not self.target
+
+    def explain(self, request: Any, known: KeyExplanation) -> KeyExplanation:
+        """The key of a matched request to this view."""
+        return explain_view(self, self.cache.state(), request, known)
+
+    def explain_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> KeyExplanation:
+        """The key of a call of this helper."""
+        try:
+            key = self.key_of(None, None, args, kwargs)
+        except Exception as error:
+            # An explanation shows what the application's own key maker raises.
+            reason = f"{type(error).__name__}: {error}"
+            return KeyExplanation(None, function=self.name, arguments=kwargs, reason=reason)
+        origin = "make_cache_key" if self.custom_key() else "key_prefix"
+        parts = (KeyPart(origin, key, origin),)
+        return KeyExplanation(key, parts, function=self.name, arguments=kwargs)
+
+    def custom_key(self) -> Callable[..., Any] | None:
+        """The application's own key maker: assigned to the function, or given to the decorator."""
+        decorated = self._decorated()
+        assigned = self._default_make if decorated is None else decorated.make_cache_key
+        return assigned if assigned is not self._default_make else self.options.make_cache_key
+
+    def spec(self, state: AppState, *, for_view: bool) -> KeySpec:
+        """What the key is made of under one application's configuration."""
+        specs = self._specs
+        if specs is None or specs[0] is not state:
+            specs = (state, self._new_spec(state, True), self._new_spec(state, False))
+            self._specs = specs
+        return specs[1] if for_view else specs[2]
+
+    def _new_spec(self, state: AppState, for_view: bool) -> KeySpec:
+        options, config = self.options, state.config
+        checks = config.source_check if options.source_check is None else options.source_check
+        return KeySpec(
+            prefix=options.key_prefix,
+            query=options.query_string,
+            ignore_query=frozenset(options.ignore_query),
+            vary=options.vary,
+            strategy=config.key_strategy if for_view else "compatible",
+            source=inspect.getsource(self.function) if checks else "",
+            hash_method=options.hash_method or config.hash_method,
+            whole_request=for_view,
+        )
+
+    # What is stored.
+
+    def timeout(self) -> float | None:
+        decorated = self._decorated()
+        return None if decorated is None else normalize_timeout(decorated.cache_timeout)
+
+    def admit(self, state: AppState, query: Query, value: Any) -> Admission:
+        options = self.options
+        decide = admit_value if query.request is None else admit
+        admission = decide(
+            value,
+            response_filter=options.response_filter,
+            store_cookies=options.store_cookies,
+            stream_limit=state.config.stream_limit,
+        )
+        if isinstance(value, HTTPException) and not (admission.reason or revivable(state, value)):
+            return admission._replace(reason="serialization")
+        return admission
+
+    def query_matters(self) -> bool:
+        # A key that has anything to do with the query leaves out of it what it leaves out.
+        options = self.options
+        return not (
+            options.query_string
+            or options.ignore_query
+            or callable(options.key_prefix)
+            or self.custom_key()
+        )
+
+    # The key, asked for by name.
+
+    def make_cache_key(
+        self,
+        *args: Any,
+        path: str | None = None,
+        query_args: QueryArgs | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """The key of a request, or of a call of a helper.
+
+        Args:
+            args: The view's arguments, to build the path of; none inside a request to the view
+                itself means that request.
+            path: The ``request.path`` to make the key for. Where the function has an argument
+                of this name, it is that argument.
+            query_args: The query string to make the key for: text, a mapping or pairs.
+            kwargs: The view's arguments by name.
+        """
+        # The released library passes this one to whatever takes its place.
+        kwargs.pop("use_request", None)
+        names = get_arg_names(self.function)
+        if path is not None and "path" in names:
+            kwargs["path"], path = path, None
+        if query_args is not None and "query_args" in names:
+            kwargs["query_args"], query_args = query_args, None
+        return self.key_of(path, query_args, args, kwargs)
+
+    def key_of(
+        self,
+        path: str | None,
+        query_args: QueryArgs | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> str:
+        """:meth:`make_cache_key` without its rule about arguments called ``path``."""
+        state = self.cache.state()
+        custom = self.custom_key()
+        request = current_request()
+        if request is not None and path is None and query_args is None:
+            mine = self.serves(state, request)
+            if mine and _is_call_of(request, args, kwargs):
+                if custom is not None:
+                    return cast(str, custom(*args, **(kwargs or request.view_args or {})))
+                return view_key(self.spec(state, for_view=True), request)
+            if (
+                custom is None
+                and not mine
+                and not endpoints_of(state.view_functions, self._decorated())
+            ):
+                return view_key(self.spec(state, for_view=False), request)
+        return key_elsewhere(self, state, path, query_args, args, kwargs)
+
+
+# Helpers of the policy.
+
+_NO_REQUEST = request_for("")
+
+#: Where a request keeps the policies whose view is running for it.
+_RUNNING = "_flask_caching_running"
+
+
+def current_request() -> Any:
+    """The request object itself, or ``None`` outside a request."""
+    try:
+        return cast(Any, request_proxy)._get_current_object()
+    except RuntimeError:
+        return None
+
+
+def request_witness(request: Any) -> Witness:
+    """Who a view's entry is made for."""
+    method = request.method
+    environ = request.environ
+    view_args = request.view_args
+    return Witness(
+        request.endpoint,
+        witness_arguments((), view_args) if view_args else (),
+        "GET" if method == "HEAD" else method,
+        f"{environ.get('HTTP_HOST', '')}{environ.get('SCRIPT_NAME', '')}",
+        environ.get("QUERY_STRING", ""),
+    )
+
+
+def _is_call_of(request: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether arguments are those that the request calls its view with, or are left out."""
+    # A method's first argument is its view object.
+    return len(args) <= 1 and (dict(kwargs) == (request.view_args or {}) or not (args or kwargs))
+
+
+def with_call(
+    condition: Callable[..., Any] | None, *leading: Any
+) -> Callable[[tuple[Any, ...], dict[str, Any]], Any] | None:
+    """A condition that may or may not want the call's arguments, as one that takes them.
+
+    Args:
+        condition: ``unless`` or ``forced_update``.
+        leading: What precedes the call's arguments where the condition wants them.
+    """
+    if condition is None:
+        return None
+    if not callable(condition):
+        raise TypeError(f"expected a callable, got {condition!r}; wrap it in a lambda")
+    if wants_args(condition):
+        return lambda args, kwargs: condition(*leading, *args, **kwargs)
+    return lambda args, kwargs: condition()
+
+
+def stale_check(is_stale: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """``is_stale`` as one that takes the value and the call's arguments."""
+    if is_stale is None or wants_extra_args(is_stale):
+        return is_stale
+
+    def of_value(value: Any, *args: Any, **kwargs: Any) -> Any:
+        return is_stale(value)
+
+    return of_value
+
+
+def revivable(state: AppState, error: HTTPException) -> bool:
+    """Whether an exception of the application's own survives being stored."""
+    try:
+        form, payload = state.codec.freeze(error)
+        state.codec.thaw(Entry(form, payload, created_at=0.0))
+    except CacheError:
+        return False
+    return True
+
+
+def cache_status(state: AppState, query: Query, lookup: Lookup) -> str:
+    """How a response was come by, as RFC 9211 writes it."""
+    if lookup.outcome == "hit":
+        entry = query.entry
+        if entry is None or not entry.expires_at:
+            return "flask-caching; hit"
+        return f"flask-caching; hit; ttl={max(0, round(entry.expires_at - time.time()))}"
+    reasons = {"stale": "stale", "error": "bypass"}
+    forward = reasons.get(lookup.outcome, "uri-miss")
+    if lookup.reason == "forced_update":
+        forward = "request"
+    stored = "; stored" if lookup.stored == "stored" else ""
+    return f"flask-caching; fwd={forward}{stored}"
+
+
+def indicate(status: str, hit: bool) -> None:
+    """Put ``Cache-Status`` (RFC 9211), and on a hit ``hit_cache``, on the current response."""
+    if current_request() is None:
+        return
+
+    @after_this_request
+    def _indicate(response: Any) -> Any:
+        response.headers.add("Cache-Status", status)
+        if hit:
+            response.headers["hit_cache"] = "True"
+        return response

@@ -1,0 +1,151 @@
+"""What a decorator is given, checked where it is written: clear errors instead of odd caches."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from flask import Flask, request_started
+
+from .errors import ConfigurationError
+from .lookup import warn_once
+from .typing import CollisionPolicy, Timeout
+from .utils import normalize_timeout
+from .views import is_behind
+
+__all__ = [
+    "check_collisions",
+    "check_config_type",
+    "check_function",
+    "check_timeout",
+    "method_names",
+    "names_of",
+    "vary_inputs",
+    "warn_if_above_route",
+    "watch_routes",
+]
+
+
+def check_config_type(config: object) -> None:
+    """Refuse a configuration that is not a dictionary."""
+    if config is not None and not isinstance(config, dict):
+        raise ConfigurationError(
+            f"config is {config!r}; pass a dictionary of CACHE_* values, or None to use app.config"
+        )
+
+
+def check_timeout(timeout: Timeout, name: str) -> None:
+    """Refuse what is not a timeout, above all a function: ``@cache.cached`` without brackets."""
+    if callable(timeout):
+        raise TypeError(f"write @cache.{name}() with parentheses above {timeout!r}")
+    normalize_timeout(timeout)
+
+
+def check_function(function: object, name: str) -> None:
+    """Refuse to decorate what is not a function to call."""
+    kind = type(function).__name__
+    if kind in ("classmethod", "staticmethod"):
+        raise TypeError(
+            f"@cache.{name}() is above @{kind}; put it below, next to the function, "
+            f"so that @{kind} comes first"
+        )
+    if isinstance(function, property):
+        raise TypeError(f"@cache.{name}() is above @property; put it below, next to the function")
+    if inspect.isclass(function):
+        raise TypeError(
+            f"@cache.{name}() decorates the class {function!r}; decorate its methods "
+            "(dispatch_request, get, ...), or list the decorator in the view's `decorators`"
+        )
+    if not callable(function):
+        raise TypeError(f"@cache.{name}() decorates {function!r}, which cannot be called")
+    if inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{function!r} is an asynchronous generator, whose items cannot be cached; "
+            "gather them in a coroutine function and cache that"
+        )
+
+
+def check_collisions(collisions: CollisionPolicy | None) -> CollisionPolicy | None:
+    """A decorator's ``collisions=``, if it is one."""
+    if collisions not in (None, "report", "refuse", "allow"):
+        raise ValueError(f'collisions is {collisions!r}; use "report", "refuse" or "allow"')
+    return collisions
+
+
+def names_of(names: bool | Iterable[str], argument: str) -> Any:
+    """A sequence of names as a tuple; a bool as it is."""
+    if isinstance(names, str):
+        raise TypeError(f"{argument} is the text {names!r}; pass a list of names")
+    return bool(names) if isinstance(names, bool | int) else tuple(names)
+
+
+def method_names(methods: Iterable[str]) -> frozenset[str]:
+    """Request methods in upper case; HEAD wherever GET is."""
+    if isinstance(methods, str):
+        raise TypeError(f"methods is the text {methods!r}; pass a list such as ['GET', 'POST']")
+    names = {method.upper() for method in methods}
+    return frozenset(names | {"HEAD"} if "GET" in names else names)
+
+
+def vary_inputs(
+    vary: Iterable[str | Callable[[], Any]],
+) -> tuple[str | Callable[[], Any], ...]:
+    """What ``vary=`` lists, checked."""
+    if isinstance(vary, str):
+        raise TypeError(f"vary is the text {vary!r}; pass a list such as ['Accept-Language']")
+    inputs = tuple(vary)
+    for item in inputs:
+        if not isinstance(item, str) and not callable(item):
+            raise TypeError(
+                f"vary lists {item!r}; use header names, 'cookie:NAME', or functions without "
+                "arguments"
+            )
+    return inputs
+
+
+class Decorated(Protocol):
+    """What a route check needs of a policy."""
+
+    name: str
+    function: Callable[..., Any]
+
+    def decorated(self) -> Any: ...
+
+
+def warn_if_above_route(app: Flask, policies: Sequence[Decorated]) -> None:
+    """Warn about functions that are routed without their cache.
+
+    ``@cache.cached()`` above ``@app.route()`` decorates a function that Flask has registered
+    already, undecorated: the view works and is never cached.
+    """
+    views = app.view_functions
+    for policy in policies:
+        decorated = policy.decorated()
+        bare = [endpoint for endpoint, view in views.items() if view is policy.function]
+        if not bare or decorated is None:
+            continue
+        if any(is_behind(view, decorated) for view in views.values()):
+            # Routed both ways, which must be on purpose.
+            continue
+        warn_once(
+            f"{policy.name} is cached, but the route of endpoint {bare[0]!r} leads past its "
+            "cache: put @cache.cached() below @app.route(), next to the function"
+        )
+
+
+def watch_routes(app: Flask, policies: Callable[[], Sequence[Decorated]]) -> None:
+    """Check an application's routes now, and once more when its first request starts.
+
+    Args:
+        app: The application.
+        policies: What its cache has decorated so far.
+    """
+    warn_if_above_route(app, policies())
+
+    def check(sender: Flask, **extra: Any) -> None:
+        request_started.disconnect(check, sender)
+        warn_if_above_route(sender, policies())
+
+    # Strongly, or it would be gone at once; it goes with the first request.
+    request_started.connect(check, app, weak=False)

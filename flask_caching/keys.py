@@ -1,0 +1,300 @@
+"""From a request to a key: pure functions, and the explanation of what a key is made of.
+
+Nothing here touches a global. A key is made from a :class:`KeySpec` (what the decorator says)
+and a request object; the decorator passes Flask's, while deletion, ``explain`` and the key
+tester pass one built from a URL. So all of them compute the same key.
+
+A plain key is ``key_prefix`` with ``%s`` replaced by the path. Whatever else is part of the
+key (query, ``vary``, method, source) follows as ``#`` and a hash of the length-framed parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlencode
+
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request as WerkzeugRequest
+
+from . import arguments
+from .typing import HashMethod, KeyStrategy, QueryArgs
+from .utils import query_args_as_pairs
+
+__all__ = [
+    "KeyExplanation",
+    "KeyPart",
+    "KeySpec",
+    "RequestLike",
+    "digest",
+    "request_for",
+    "view_key",
+    "view_parts",
+]
+
+#: Hexadecimal digits of a hash that go into a key: 160 bits.
+DIGEST_LENGTH = 40
+
+#: Methods that one entry serves (RFC 9110 section 9.3.2: HEAD is GET without the body).
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+class RequestLike(Protocol):
+    """What key making reads of a request; Flask's and Werkzeug's requests have it."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def root_path(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def args(self) -> Any: ...
+    @property
+    def headers(self) -> Any: ...
+    @property
+    def cookies(self) -> Any: ...
+    def get_data(self) -> bytes: ...
+
+
+class KeyPart(NamedTuple):
+    """One ingredient of a key.
+
+    Attributes:
+        name: What it is: ``path``, ``query:page``, ``header:Accept``, an argument's name, ...
+        value: Its text.
+        origin: Where it came from, as one would write it in code.
+    """
+
+    name: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class KeyExplanation:
+    """The key of a request or a call, and why it is that.
+
+    Attributes:
+        key: The key, or ``None`` where there is none; then ``reason`` says why.
+        parts: What the key was made of, in order.
+        endpoint: The endpoint that the URL matched, if any.
+        function: Qualified name of the decorated function, if any.
+        reason: Why there is no key (no such page, not cached, ...); empty where there is one.
+        arguments: The view's or the call's arguments.
+        method: The request method, empty for a call.
+        url: The URL that was asked about, empty for a call.
+    """
+
+    key: str | None
+    parts: tuple[KeyPart, ...] = ()
+    endpoint: str | None = None
+    function: str | None = None
+    reason: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    method: str = ""
+    url: str = ""
+
+    def __str__(self) -> str:
+        asked = f"{self.method} {self.url}".strip() or self.function or ""
+        lines = [asked, f"  key       {self.key}" if self.key else f"  no key    {self.reason}"]
+        if self.endpoint:
+            lines.append(f"  endpoint  {self.endpoint}")
+        if self.function:
+            lines.append(f"  function  {self.function}")
+        width = max((len(part.name) for part in self.parts), default=0)
+        lines += [
+            f"  part      {part.name:<{width}}  {part.value!r}  ({part.origin})"
+            for part in self.parts
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class KeySpec:
+    """What a ``@cached`` decorator says about its key.
+
+    Attributes:
+        prefix: ``key_prefix``: a text, in which ``%s`` stands for the path, or a callable
+            without arguments.
+        query: Whether the query string counts; a tuple of names: only those parameters.
+        ignore_query: Names of parameters that do not count.
+        vary: Header names, ``cookie:NAME``, or callables without arguments.
+        strategy: ``compatible`` or ``strict``.
+        source: Source text of the function, where ``source_check`` asks for it.
+        hash_method: Hash constructor.
+        whole_request: Whether the key stands for a request, its method and body included; not
+            so for a helper, which answers alike under any method.
+    """
+
+    prefix: str | Callable[[], str] = "view/%s"
+    query: bool | tuple[str, ...] = False
+    ignore_query: frozenset[str] = frozenset()
+    vary: tuple[str | Callable[[], Any], ...] = ()
+    strategy: KeyStrategy = "compatible"
+    source: str = ""
+    hash_method: HashMethod = hashlib.sha256
+    whole_request: bool = True
+
+    #: Whether the key is the prefix and the path, nothing hashed.
+    is_plain: bool = field(init=False)
+    #: Whether the key cannot be made without a request path.
+    needs_path: bool = field(init=False)
+    #: Whether any of the query string is part of the key.
+    counts_query: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        strict = self.strategy == "strict"
+        counts_query = strict or bool(self.query or self.ignore_query)
+        has_path = isinstance(self.prefix, str) and "%s" in self.prefix
+        hashes = counts_query or bool(self.vary or self.source)
+        object.__setattr__(self, "needs_path", strict or has_path)
+        object.__setattr__(self, "counts_query", counts_query)
+        object.__setattr__(self, "is_plain", isinstance(self.prefix, str) and not hashes)
+
+    @property
+    def needs_request(self) -> bool:
+        """Whether the key cannot be made outside a request."""
+        return (
+            self.needs_path or self.counts_query or any(isinstance(vary, str) for vary in self.vary)
+        )
+
+
+def view_key(spec: KeySpec, request: RequestLike) -> str:
+    """The key of a request under ``spec``."""
+    if spec.is_plain and (request.method in SAFE_METHODS or not spec.whole_request):
+        return fill_prefix(spec, request.path)
+    return view_parts(spec, request)[0]
+
+
+def view_parts(spec: KeySpec, request: RequestLike) -> tuple[str, list[KeyPart]]:
+    """The key of a request, and what it was made of."""
+    path = request.path if spec.needs_path else ""
+    base = fill_prefix(spec, path)
+    shown = [
+        KeyPart("key_prefix", base if not spec.needs_path else _prefix_text(spec), "key_prefix")
+    ]
+    if spec.needs_path:
+        shown.append(KeyPart("path", path, "request.path"))
+    hashed = list(_hashed_parts(spec, request))
+    if hashed:
+        framed = b"".join(frame(part.name) + frame(value) for part, value in hashed)
+        base = f"{base}#{digest(framed, spec.hash_method)}"
+    return base, shown + [part for part, _ in hashed]
+
+
+def _prefix_text(spec: KeySpec) -> str:
+    return spec.prefix if isinstance(spec.prefix, str) else spec.prefix()
+
+
+def fill_prefix(spec: KeySpec, path: str) -> str:
+    """``key_prefix`` with the path in place of ``%s``."""
+    prefix = spec.prefix
+    if not isinstance(prefix, str):
+        return prefix()
+    if "%" not in prefix:
+        return prefix
+    try:
+        # What the released library computes, ``%%`` included.
+        return prefix % path if "%s" in prefix else prefix
+    except (TypeError, ValueError):
+        return prefix.replace("%s", path)
+
+
+def _hashed_parts(spec: KeySpec, request: RequestLike) -> Iterable[tuple[KeyPart, str | bytes]]:
+    """Whatever the key depends on beside prefix and path, with what goes into the hash."""
+    method = request.method if spec.whole_request else "GET"
+    if spec.strategy == "strict":
+        yield _text("method", "GET" if method == "HEAD" else method, "request.method")
+        yield _text("host", request.host, "request.host")
+        yield _text("script_root", request.root_path, "request.root_path")
+        yield _text("path", request.path, "request.path")
+    elif method not in SAFE_METHODS:
+        yield _text("method", method, "request.method")
+    if method not in SAFE_METHODS:
+        body = request.get_data()
+        yield KeyPart("body", f"{len(body)} bytes", "request.get_data()"), body
+    if spec.counts_query:
+        yield KeyPart("query", "", "request.args"), ""
+        for name, value in query_pairs(spec, request):
+            yield _text(f"query:{name}", value, "request.args")
+    for vary in spec.vary:
+        yield _vary_part(vary, request)
+    if spec.source:
+        yield KeyPart("source", f"{len(spec.source)} characters", "source_check"), spec.source
+
+
+def query_pairs(spec: KeySpec, request: RequestLike) -> list[tuple[str, str]]:
+    """The query parameters that count: sorted by name; values of one name keep their order."""
+    pairs = request.args.items(multi=True)
+    if isinstance(spec.query, tuple):
+        pairs = (pair for pair in pairs if pair[0] in spec.query)
+    if spec.ignore_query:
+        pairs = (pair for pair in pairs if pair[0] not in spec.ignore_query)
+    return sorted(pairs, key=lambda pair: pair[0])
+
+
+def _vary_part(vary: str | Callable[[], Any], request: RequestLike) -> tuple[KeyPart, str | bytes]:
+    if callable(vary):
+        name = getattr(vary, "__qualname__", type(vary).__qualname__)
+        value = vary()
+        return KeyPart(f"vary:{name}", repr(value)[:80], f"{name}()"), arguments.encode(value).data
+    if vary.startswith("cookie:"):
+        name = vary.removeprefix("cookie:")
+        return _optional(vary, request.cookies.get(name), f"request.cookies[{name!r}]")
+    return _optional(f"header:{vary}", request.headers.get(vary), f"request.headers[{vary!r}]")
+
+
+def _text(name: str, value: str, origin: str) -> tuple[KeyPart, str]:
+    return KeyPart(name, value, origin), value
+
+
+def _optional(name: str, value: str | None, origin: str) -> tuple[KeyPart, str | bytes]:
+    """A part that may be absent, which is not the same as empty."""
+    if value is None:
+        return KeyPart(name, "", f"{origin} is absent"), b"\x00"
+    return KeyPart(name, value, origin), b"\x01" + value.encode("utf-8", "surrogatepass")
+
+
+def frame(data: str | bytes) -> bytes:
+    """``data`` behind its length, so that no two lists of parts make the same bytes."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    return struct.pack(">Q", len(raw)) + raw
+
+
+def digest(data: bytes, hash_method: HashMethod) -> str:
+    """The hexadecimal hash that goes into a key."""
+    hashed = hash_method()
+    hashed.update(data)
+    return hashed.hexdigest()[:DIGEST_LENGTH]
+
+
+def request_for(
+    path: str,
+    query_args: QueryArgs | None = None,
+    *,
+    method: str = "GET",
+    base_url: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> WerkzeugRequest:
+    """A request object for key making, built from a path instead of received.
+
+    Args:
+        path: The path, as ``request.path`` shows it.
+        query_args: A query string, a mapping or pairs.
+        method: Request method.
+        base_url: Scheme, host and script root.
+        headers: Request headers.
+    """
+    builder = EnvironBuilder(method=method, base_url=base_url, headers=Headers(dict(headers or {})))
+    environ = builder.get_environ()
+    # Set directly: the builder would take "?" and "#" in a path for delimiters.
+    environ["PATH_INFO"] = path.encode().decode("latin-1")
+    environ["QUERY_STRING"] = urlencode(query_args_as_pairs(query_args or ()))
+    return WerkzeugRequest(environ)

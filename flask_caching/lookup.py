@@ -1,0 +1,528 @@
+"""The one read-through path that views, functions and fragments share.
+
+A decorated call goes like this::
+
+    policy.start(...)    what is asked for, or why the cache is not asked
+    policy.find(...)     one read of the store; a hit ends here
+    policy.load(...)     else: wait for another caller's load, or load and store
+
+:meth:`ReadThrough.load` is a generator that yields what it wants done (run the function, wait
+for a flight), so that one text serves calls that block and calls that await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import time
+import uuid
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Literal, TypeAlias
+
+from .entry import Entry, Form, Witness
+from .errors import SerializationError, UnreadableEntry
+from .observer import Collision, Load, Lookup, Target, Wait
+from .parsing import warn_user
+from .responses import Admission
+from .singleflight import Flight, Landing, Result
+from .state import AppState
+from .typing import MISS, CollisionPolicy, Miss
+
+__all__ = ["Pending", "Query", "ReadThrough", "Step", "new_version", "warn_once"]
+
+#: What a load asks its driver to do: run the function, or wait some seconds for a flight.
+Step: TypeAlias = tuple[Flight, float] | Literal["call"]
+
+
+class Pending:
+    """A call that is not answered yet: the steps that are left."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, steps: Generator[Step, Any, Any]) -> None:
+        self.steps = steps
+
+
+class Query:
+    """What one call asks of the store.
+
+    Attributes:
+        key: The value's key.
+        witness: Who asks; ``None`` where any asker is right.
+        args: Positional arguments of the call.
+        kwargs: Keyword arguments of the call.
+        version_keys: Keys of the versions that the value must have been made under.
+        versions: Those versions as the store has them now; ``None`` for one that is missing.
+        request: The request, where its headers may select between responses.
+        refusal: Why a loaded value may not be stored whatever it is (a HEAD request); empty
+            if it may.
+        reads: What the function was seen to read of the request while it ran.
+        entry: The entry that answered the call, once there is one.
+    """
+
+    __slots__ = (
+        "args",
+        "entry",
+        "key",
+        "kwargs",
+        "reads",
+        "refusal",
+        "request",
+        "version_keys",
+        "versions",
+        "witness",
+    )
+
+    def __init__(
+        self, key: str, witness: Witness | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.key = key
+        self.witness = witness
+        self.args = args
+        self.kwargs = kwargs
+        self.version_keys: tuple[str, ...] = ()
+        self.versions: tuple[str | None, ...] = ()
+        self.request: Any = None
+        self.refusal = ""
+        self.reads: frozenset[str] = frozenset()
+        self.entry: Entry | None = None
+
+
+class ReadThrough:
+    """A decorated thing: how its value is looked up, and how it is loaded and stored.
+
+    Args:
+        function: What makes the value.
+        target: What it is counted under.
+        is_stale: The application's own judgement of a value that was found.
+        cache_none: Whether ``None`` is a value worth storing.
+        collisions: What happens when the key holds another request's entry; ``None`` leaves
+            it to the application's configuration.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        target: Target,
+        *,
+        is_stale: Callable[..., Any] | None = None,
+        cache_none: bool = False,
+        collisions: CollisionPolicy | None = None,
+    ) -> None:
+        self.function = function
+        self.target = target
+        self.is_stale = is_stale
+        self.cache_none = cache_none
+        self.collisions = collisions
+
+    # What the three kinds of decorated things answer differently.
+
+    def timeout(self) -> float | None:
+        """Seconds to keep a value; ``None`` for the cache's default."""
+        return None
+
+    def admit(self, state: AppState, query: Query, value: Any) -> Admission:
+        """Whether a loaded value may be stored."""
+        return Admission(value)
+
+    def query_matters(self) -> bool:
+        """Whether a difference in the query string alone can be a collision."""
+        return False
+
+    # Finding.
+
+    def find(self, state: AppState, query: Query, lookup: Lookup) -> Any | Miss:
+        """Read the store once. Returns the value on a hit."""
+        lookup.key = query.key
+        try:
+            if query.version_keys:
+                entry = self._read_versioned(state, query)
+            else:
+                entry = state.entries.get_entry(query.key)
+        except UnreadableEntry as error:
+            state.failed("get", error, handled=True)
+            return MISS
+        except Exception as error:
+            state.failed("get", error, handled=True)
+            lookup.outcome = "error"
+            lookup.degraded = True
+            return MISS
+        if entry is None:
+            return MISS
+        if not entry.created_at:
+            # In a store of others: by the released library, or by who knows whom.
+            foreign = UnreadableEntry("a value that this library did not write", "foreign")
+            state.failed("get", foreign, handled=True)
+            return MISS
+        return self.judge(state, query, lookup, entry)
+
+    def judge(self, state: AppState, query: Query, lookup: Lookup, entry: Entry) -> Any | Miss:
+        """Whether an entry answers the query. Returns its value if it does."""
+        witness = entry.witness
+        if (
+            witness is not None
+            and witness != query.witness
+            and self._is_refused(state, query, lookup, entry, witness)
+        ):
+            return MISS
+        if entry.vary and not _same_variant(entry.vary, query.request):
+            return MISS
+        try:
+            value = state.codec.thaw(entry)
+        except UnreadableEntry as error:
+            state.failed("get", error, handled=True)
+            return MISS
+        if value is None and not self.cache_none:
+            return MISS
+        if self.is_stale is not None and self.is_stale(value, *query.args, **query.kwargs):
+            lookup.outcome = "stale"
+            return MISS
+        lookup.outcome = "hit"
+        lookup.saved_seconds = entry.load_seconds
+        query.entry = entry
+        return value
+
+    def _read_versioned(self, state: AppState, query: Query) -> Entry | None:
+        """Versions and value in one round trip; the value only if it was made under them."""
+        *versions, entry = state.entries.get_entries((*query.version_keys, query.key))
+        query.versions = version_values(versions)
+        return entry if entry is not None and entry.versions == query.versions else None
+
+    def _is_refused(
+        self, state: AppState, query: Query, lookup: Lookup, entry: Entry, stored: Witness
+    ) -> bool:
+        """Deal with an entry that was made for another asker; whether not to serve it."""
+        policy = self.collisions or state.config.collisions
+        asked = query.witness
+        if asked is None or policy == "allow":
+            return False
+        if entry.sealed:
+            asked = state.codec.seal(asked)
+        kind = self._difference(state, entry, stored, asked)
+        if kind is None:
+            return False
+        refused = policy == "refuse" or kind == "host"
+        action = "refused" if refused else "reported"
+        lookup.collision = Collision(query.key, kind, action, stored, asked)
+        return refused
+
+    def _difference(
+        self, state: AppState, entry: Entry, stored: Witness, asked: Witness
+    ) -> str | None:
+        """What makes the askers different requests, if they are."""
+        if stored.function != asked.function:
+            return "endpoint"
+        if stored.arguments != asked.arguments:
+            return "arguments"
+        if stored.method != asked.method:
+            return "method"
+        if stored.host != asked.host and (state.refuses_other_hosts or "host" in entry.reads):
+            return "host"
+        if stored.query != asked.query and "query" in entry.reads and self.query_matters():
+            return "query"
+        return None
+
+    # Loading.
+
+    def load(
+        self, state: AppState, query: Query, lookup: Lookup, *, forced: bool = False
+    ) -> Generator[Step, Any, Any]:
+        """Make the value: wait for another caller's load of it, or run the function.
+
+        Args:
+            state: The application's cache.
+            query: What is asked for.
+            lookup: The bracket around the call.
+            forced: Run the function whatever others do.
+        """
+        alone = forced or lookup.degraded or bool(query.refusal)
+        deadline = time.monotonic() + state.flights.timeout
+        flight, leads = state.flights.begin(query.key, alone=alone)
+        while not leads:
+            with Wait(state.observer, lookup.target) as wait:
+                result: Result | None = yield flight, deadline - time.monotonic()
+                if isinstance(result, Entry) and _made_under(result, query):
+                    value = self.judge(state, query, lookup, result)
+                    if value is not MISS:
+                        # It looked and found nothing: a miss, though another one paid for it.
+                        lookup.outcome = "miss"
+                        wait.served = True
+                        return value
+            # One of those who waited for a load that failed leads the next one, in time.
+            alone = result is not Landing.FAILED or time.monotonic() >= deadline
+            flight, leads = state.flights.begin(query.key, alone=alone)
+        landing: Result = Landing.FAILED
+        try:
+            versions = self._current_versions(state, query, lookup)
+            with Load(state.observer, lookup.target, _name(self.function)) as load:
+                value = yield from self.run_function(query)
+            value, landing = self._settle(state, query, lookup, flight, value, load, versions)
+        finally:
+            state.flights.land(flight, landing)
+        return value
+
+    def _settle(
+        self,
+        state: AppState,
+        query: Query,
+        lookup: Lookup,
+        flight: Flight,
+        value: Any,
+        load: Load,
+        versions: tuple[str, ...],
+    ) -> tuple[Any, Result]:
+        """Store a loaded value if it may be. Returns it, and what the waiters get."""
+        admission = self.admit(state, query, value)
+        value = admission.value
+        snapshot = value if admission.snapshot is None else admission.snapshot
+        reason = admission.reason
+        if value is None and not self.cache_none:
+            reason = reason or "none"
+        reason = reason or query.refusal
+        if reason:
+            lookup.stored, lookup.reason = "refused", reason
+            return value, Landing.REFUSED
+        if lookup.degraded:
+            lookup.stored, lookup.reason = "error", "unavailable"
+            return value, Landing.REFUSED
+        try:
+            form, payload = state.codec.freeze(snapshot)
+        except SerializationError as error:
+            state.failed("set", error, handled=True)
+            lookup.stored, lookup.reason = "error", "serialization"
+            return value, Landing.REFUSED
+        timeout = self.timeout() if admission.timeout is None else admission.timeout
+        entry = Entry(
+            form,
+            payload,
+            created_at=time.time(),
+            expires_at=state.expiry(timeout),
+            load_seconds=load.duration,
+            witness=query.witness,
+            versions=versions,
+            vary=_variant(admission.vary, query.request),
+            reads=query.reads,
+        )
+        return value, self._store(state, query, lookup, flight, entry)
+
+    def _store(
+        self, state: AppState, query: Query, lookup: Lookup, flight: Flight, entry: Entry
+    ) -> Result:
+        """Write an entry, unless its key was written or deleted while it was being made."""
+        with flight.lock:
+            if flight.superseded:
+                lookup.stored, lookup.reason = "refused", "superseded"
+                return Landing.FAILED
+            try:
+                stored = state.entries.set_entry(query.key, entry, query.version_keys)
+            except Exception as error:
+                state.failed("set", error, handled=True)
+                lookup.stored, lookup.reason = "error", "backend"
+                lookup.degraded = True
+                return Landing.REFUSED
+        lookup.stored, lookup.reason = ("stored", "") if stored else ("refused", "backend")
+        query.entry = entry
+        return entry
+
+    def _current_versions(self, state: AppState, query: Query, lookup: Lookup) -> tuple[str, ...]:
+        """The versions to load under, read or created before the load begins.
+
+        A version is created with ``add`` and then read back, so that several callers agree on
+        one. They are read anew only where one was missing.
+        """
+        if not query.version_keys or lookup.degraded:
+            return ()
+        try:
+            if None in query.versions or not query.versions:
+                expires_at = state.expiry(self.timeout())
+                for key, version in zip(
+                    query.version_keys,
+                    query.versions or (None,) * len(query.version_keys),
+                    strict=True,
+                ):
+                    if version is None:
+                        state.entries.add_entry(key, new_version(expires_at))
+                entries = state.entries.get_entries(query.version_keys)
+                query.versions = version_values(entries)
+        except Exception as error:
+            state.failed("add", error, handled=True)
+            lookup.degraded = True
+            return ()
+        known = tuple(version for version in query.versions if version is not None)
+        if len(known) < len(query.version_keys):
+            # A store that keeps nothing, or lost it already: the value would never be found.
+            query.refusal = query.refusal or "no_version"
+            return ()
+        return known
+
+    def run_function(self, query: Query) -> Generator[Step, Any, Any]:
+        """Have the function run; returns its value."""
+        return (yield "call")
+
+    # Calling. ``start`` is the decorator's own; the rest drives what it leaves to do.
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any | Pending:
+        """Begin a decorated call. Returns its value on a hit, else what is left to do."""
+        raise NotImplementedError
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A decorated call."""
+        value = self.start(args, kwargs)
+        if type(value) is not Pending:
+            return value
+        steps = value.steps
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer: Any = self.function(*args, **kwargs) if step == "call" else _wait(*step)
+                except BaseException as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            return stop.value
+
+    async def call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A decorated call of a coroutine function; the same in a running event loop."""
+        value = self.start(args, kwargs)
+        if type(value) is not Pending:
+            return value
+        steps = value.steps
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer: Any = await (
+                        self.function(*args, **kwargs) if step == "call" else _wait_async(*step)
+                    )
+                except BaseException as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            return stop.value
+
+    def look(self, state: AppState, query: Query, lookup: Lookup) -> Any | Pending:
+        """Look for the value; load it if it is not there."""
+        lookup.__enter__()
+        try:
+            value = self.find(state, query, lookup)
+            if state.config.enable_signals:
+                self.signal(query, lookup)
+        except BaseException as error:
+            lookup.close(error)
+            raise
+        if value is MISS:
+            return Pending(self._load_and_finish(state, query, lookup))
+        lookup.close()
+        return self.finished(state, query, lookup, value)
+
+    def _load_and_finish(
+        self, state: AppState, query: Query, lookup: Lookup
+    ) -> Generator[Step, Any, Any]:
+        try:
+            value = yield from self.load(state, query, lookup)
+        except BaseException as error:
+            lookup.close(error)
+            raise
+        lookup.close()
+        return self.finished(state, query, lookup, value)
+
+    def force(self, state: AppState, query: Query, lookup: Lookup) -> Generator[Step, Any, Any]:
+        """Load without looking, as ``forced_update`` asks. Not a lookup, so not counted as one."""
+        state.observe(state.observer.bypassed, lookup.target, "forced_update")
+        if state.config.enable_signals:
+            self.signal(query, lookup)
+        value = yield from self.load(state, query, lookup, forced=True)
+        state.observe(state.observer.stored, lookup.target, lookup.stored, lookup.reason)
+        lookup.reason = "forced_update"
+        return self.finished(state, query, lookup, value)
+
+    def signal(self, query: Query, lookup: Lookup) -> None:
+        """Send the hit or miss signal, where signals are enabled."""
+
+    def finished(self, state: AppState, query: Query, lookup: Lookup, value: Any) -> Any:
+        """What the caller gets of a value that was found or made."""
+        return value
+
+    def bypass(self, state: AppState | None, reason: str, target: Target | None = None) -> Pending:
+        """Run the function without asking the store."""
+        if state is not None:
+            state.observe(state.observer.bypassed, target or self.target, reason)
+        return Pending(_call_only())
+
+    def wrapper(self) -> Any:
+        """A function to put in the decorated one's place; async if that is."""
+        function = self.function
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def call_async(*args: Any, **kwargs: Any) -> Any:
+                return await self.call_async(args, kwargs)
+
+            return call_async
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.call(args, kwargs)
+
+        return call
+
+
+def _call_only() -> Generator[Step, Any, Any]:
+    return (yield "call")
+
+
+def version_values(entries: Sequence[Entry | None]) -> tuple[str | None, ...]:
+    """The versions that entries hold; ``None`` where there is none."""
+    return tuple(None if entry is None else str(entry.payload) for entry in entries)
+
+
+def new_version(expires_at: float) -> Entry:
+    """An entry with a random version: 64 bits, never equal to an earlier one in practice."""
+    return Entry(Form.PLAIN, uuid.uuid4().hex[:16], created_at=time.time(), expires_at=expires_at)
+
+
+def _made_under(entry: Entry, query: Query) -> bool:
+    """Whether another caller's entry is no older than the versions that the query read."""
+    return None in query.versions or entry.versions == query.versions
+
+
+def _wait(flight: Flight, seconds: float) -> Result | None:
+    try:
+        return flight.landed.result(seconds)
+    except TimeoutError:
+        return None
+
+
+async def _wait_async(flight: Flight, seconds: float) -> Result | None:
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(flight.landed), seconds)
+    except TimeoutError:
+        return None
+
+
+def _same_variant(vary: tuple[tuple[str, str], ...], request: Any) -> bool:
+    """Whether a request selects the response that an entry holds (RFC 9111 section 4.1)."""
+    if request is None:
+        return True
+    headers = request.headers
+    return all(headers.get(name, "") == value for name, value in vary)
+
+
+def _variant(names: tuple[str, ...], request: Any) -> tuple[tuple[str, str], ...]:
+    if request is None or not names:
+        return ()
+    return tuple((name, request.headers.get(name, "")) for name in names)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+@functools.lru_cache(maxsize=1024)
+def warn_once(message: str) -> None:
+    """Warn about something in the application's code, once for each message."""
+    warn_user(message)

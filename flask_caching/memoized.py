@@ -1,0 +1,304 @@
+"""``@memoize``: what a memoized function is, its versions, and how they are deleted.
+
+The key of a call is ``memo/<module.qualname>/<hash>``: the hash is of the function's identity
+and of its arguments in canonical form. Versions are not part of it. Each function has a
+version in the store, and so has each instance whose methods are memoized; an entry holds the
+versions it was made under, and is a hit only while they are the current ones. So one read of
+``[versions..., value]`` finds out, forgetting everything is writing one new version, and a
+value computed before that is never served after it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from .arguments import Binder, encode, identify, instance_token
+from .cached import StateProvider, stale_check, with_call
+from .errors import UncacheableArgument
+from .keys import KeyExplanation, KeyPart, digest, frame
+from .lookup import Pending, Query, ReadThrough, new_version, warn_once
+from .observer import Lookup, Target
+from .responses import Admission, admit_value
+from .signals import cache_memoize_hit, cache_memoize_miss, send
+from .state import AppState
+from .typing import HashMethod, Timeout
+from .utils import dotted_name, function_name, normalize_timeout
+
+__all__ = ["MemoizeOptions", "MemoizePolicy", "MemoizedFunction"]
+
+P = ParamSpec("P")
+P2 = ParamSpec("P2")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+
+class BoundMemoizedFunction(Protocol[P, R_co]):
+    """A memoized method, read from an instance."""
+
+    cache_timeout: Timeout
+    make_cache_key: Callable[..., str]
+    delete_memoized: Callable[[], None]
+    uncached: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class MemoizedFunction(Protocol[P, R_co]):
+    """What ``@memoize`` makes of a function: the same to call, with handles on its cache.
+
+    Attributes:
+        uncached: The function itself.
+        cache_timeout: Seconds, a ``timedelta``, or ``None`` for the default; may be assigned.
+        make_cache_key: The key of a call, given the function and the call's arguments; may be
+            assigned.
+        delete_memoized: Forgets all values of the function.
+    """
+
+    __name__: str
+    cache_timeout: Timeout
+    make_cache_key: Callable[..., str]
+    delete_memoized: Callable[[], None]
+
+    @property
+    def uncached(self) -> Callable[P, R_co]: ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    @overload
+    def __get__(
+        self, instance: None, owner: type | None = None, /
+    ) -> MemoizedFunction[P, R_co]: ...
+    @overload
+    def __get__(
+        self: MemoizedFunction[Concatenate[T, P2], R], instance: T, owner: type | None = None, /
+    ) -> BoundMemoizedFunction[P2, R]: ...
+
+
+@dataclass(frozen=True)
+class MemoizeOptions:
+    """The arguments of ``@memoize``, but for ``timeout``; documented at ``Cache.memoize``."""
+
+    make_name: Callable[[str], str] | None = None
+    unless: Callable[..., Any] | None = None
+    forced_update: Callable[..., Any] | None = None
+    is_stale: Callable[..., Any] | None = None
+    response_filter: Callable[[Any], Any] | None = None
+    hash_method: HashMethod | None = None
+    cache_none: bool = False
+    source_check: bool | None = None
+    args_to_ignore: tuple[str, ...] = ()
+    store_cookies: bool = False
+
+
+class MemoizePolicy(ReadThrough):
+    """The policy behind one function that ``@memoize`` decorates.
+
+    Args:
+        cache: Finds the application's cache at each call.
+        function: The function or method.
+        options: The decorator's arguments.
+    """
+
+    def __init__(
+        self, cache: StateProvider, function: Callable[..., Any], options: MemoizeOptions
+    ) -> None:
+        super().__init__(
+            function,
+            Target("memoize", dotted_name(function)),
+            is_stale=stale_check(options.is_stale),
+            cache_none=options.cache_none,
+        )
+        self.cache = cache
+        self.options = options
+        self.name = function_name(function)
+        self.identity = identify(function)
+        self.binder = Binder(function, options.args_to_ignore)
+        #: Whether each instance has a version of its own.
+        self.per_instance = self.binder.takes_self and "self" not in options.args_to_ignore
+        self._unless = with_call(options.unless, function)
+        self._forced = with_call(options.forced_update)
+        self._default_make = self.make_cache_key
+        self._framed: tuple[AppState, str, bytes] | None = None
+        self._decorated: weakref.ref[Any]
+
+    def decorate(self, timeout: Timeout, forget: Callable[[Any], None]) -> Any:
+        """The function that takes the place of the decorated one; it keeps this alive.
+
+        Args:
+            timeout: What ``cache_timeout`` starts with.
+            forget: ``Cache.delete_memoized``.
+        """
+        decorated = self.wrapper()
+        decorated.uncached = self.function
+        decorated.cache_timeout = timeout
+        decorated.make_cache_key = self._default_make
+        self._decorated = reference = weakref.ref(decorated)
+        decorated.delete_memoized = lambda: forget(reference())
+        return decorated
+
+    def decorated(self) -> Any:
+        """What :meth:`decorate` returned, or ``None`` if the application dropped it."""
+        return self._decorated()
+
+    # A call.
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any | Pending:
+        state = self.cache.state_for_call()
+        if state is None:
+            return self.bypass(None, "no_application")
+        if self._unless is not None and self._unless(args, kwargs):
+            return self.bypass(state, "unless")
+        try:
+            query = self._query(state, args, kwargs)
+        except UncacheableArgument as error:
+            warn_once(f"{self.name} runs uncached: {error}")
+            return self.bypass(state, "uncacheable_argument")
+        if query is None:
+            return self.bypass(state, "no_key")
+        lookup = Lookup(state.observer, self.target)
+        if self._forced is not None and self._forced(args, kwargs):
+            return Pending(self.force(state, query, lookup))
+        return self.look(state, query, lookup)
+
+    def signal(self, query: Query, lookup: Lookup) -> None:
+        send(
+            cache_memoize_hit if lookup.outcome == "hit" else cache_memoize_miss,
+            cache=self.cache,
+            cache_key=query.key,
+            f=self.function,
+            args=query.args,
+            kwargs=query.kwargs,
+        )
+
+    def _query(
+        self, state: AppState, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Query | None:
+        custom = self.custom_key()
+        if custom is None:
+            key = self.key(state, args, kwargs)
+        else:
+            key = custom(self.function, *args, **kwargs)
+            if key is None:
+                return None
+        query = Query(key, None, args, kwargs)
+        query.version_keys = self.version_keys(args)
+        return query
+
+    def custom_key(self) -> Callable[..., Any] | None:
+        """A key maker that the application assigned to the function."""
+        decorated = self._decorated()
+        assigned = self._default_make if decorated is None else decorated.make_cache_key
+        return None if assigned is self._default_make else assigned
+
+    # The key.
+
+    def key(self, state: AppState, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """The key of a call.
+
+        Raises:
+            UncacheableArgument: If an argument has no identity.
+        """
+        framed = self._framed
+        if framed is None or framed[0] is not state:
+            framed = self._framed = self._frame(state)
+        _, name, identity = framed
+        encoded = self._encoded(args, kwargs, state.config.key_strategy == "strict")
+        hash_method = self.options.hash_method or state.config.hash_method
+        return f"memo/{name}/{digest(identity + encoded, hash_method)}"
+
+    def _encoded(self, args: tuple[Any, ...], kwargs: dict[str, Any], strict: bool) -> bytes:
+        try:
+            return self.binder.encode(args, kwargs, strict=strict).data
+        except UncacheableArgument:
+            raise
+        except TypeError:
+            # The call does not fit the signature: the function will say so itself, unless a
+            # decorator below shows a signature that is not the one it takes.
+            return encode((args, kwargs), strict=strict).data
+
+    def _frame(self, state: AppState) -> tuple[AppState, str, bytes]:
+        """What is the same in every key of the function: its name and identity."""
+        checks = self.options.source_check
+        checks = state.config.source_check if checks is None else checks
+        source = inspect.getsource(self.function) if checks else ""
+        if self.options.make_name is None:
+            return state, self.name, frame(self.identity.data) + frame(source)
+        # The application gives functions one name so that they share their entries.
+        name = self.options.make_name(self.name)
+        return state, name, frame(name) + frame(source)
+
+    def make_cache_key(self, function: Any, *args: Any, **kwargs: Any) -> str:
+        """The key of a call.
+
+        Args:
+            function: The undecorated function, as the released library has it; not used.
+            args: The call's positional arguments, the instance of a method included.
+            kwargs: The call's keyword arguments.
+        """
+        self._check_receiver(args)
+        return self.key(self.cache.state(), args, kwargs)
+
+    def _check_receiver(self, args: Sequence[Any]) -> None:
+        """A method's call needs its receiver, without which the key would be another one."""
+        binder = self.binder
+        if binder.takes_cls and not (args and inspect.isclass(args[0])):
+            raise ValueError(f"{self.name} is a class method: pass the class as the first argument")
+        if binder.takes_self and not args and "self" not in self.options.args_to_ignore:
+            raise ValueError(f"{self.name} is a method: pass the instance as the first argument")
+
+    def explain(self, request: Any, known: KeyExplanation) -> KeyExplanation:
+        """The key of a matched request to a memoized view."""
+        call = self.explain_call((), dict(known.arguments))
+        return replace(
+            known, key=call.key, parts=call.parts, function=self.name, reason=call.reason
+        )
+
+    def explain_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> KeyExplanation:
+        """The key of a call, and what it is made of."""
+        state = self.cache.state()
+        parts = [KeyPart("function", self.name, "module and qualified name")]
+        described = self.binder.describe(args, kwargs)
+        parts += [KeyPart(name, text, "argument") for name, text in described]
+        known = KeyExplanation(
+            None, tuple(parts), function=self.name, arguments=kwargs, reason="no key was made"
+        )
+        try:
+            query = self._query(state, args, kwargs)
+        except Exception as error:
+            # An explanation shows what the application's own objects raise.
+            return replace(known, reason=f"{type(error).__name__}: {error}")
+        if query is None:
+            return replace(known, reason="make_cache_key returned None")
+        return replace(known, key=query.key, reason="")
+
+    # What is stored.
+
+    def timeout(self) -> float | None:
+        decorated = self._decorated()
+        return None if decorated is None else normalize_timeout(decorated.cache_timeout)
+
+    def admit(self, state: AppState, query: Query, value: Any) -> Admission:
+        return admit_value(
+            value,
+            response_filter=self.options.response_filter,
+            store_cookies=self.options.store_cookies,
+            stream_limit=state.config.stream_limit,
+        )
+
+    # Versions.
+
+    def version_keys(self, args: Sequence[Any]) -> tuple[str, ...]:
+        """The keys of the versions that a call's value depends on."""
+        function_key = f"{self.name}_memver"
+        if not self.per_instance or not args:
+            return (function_key,)
+        return (function_key, f"{self.name}.{instance_token(args[0])}_memver")
+
+    def renew(self, state: AppState, key: str) -> None:
+        """Give a version key a new version: what was made under the old one is never found."""
+        state.entries.set_entry(key, new_version(state.expiry(self.timeout())))

@@ -1,0 +1,113 @@
+"""What a view is seen to read of its request while it computes a response.
+
+For the time of one call the request object is given a class whose ``args``, ``url``, ``host``
+and the like note that they were read, and then answer as ever. A response that was made
+without a look at the host is right for every host; one that was not, is not.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from werkzeug.datastructures import EnvironHeaders
+
+__all__ = ["watching"]
+
+#: Attributes of a request, and which of the two inputs reading them reads.
+_ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "args": ("query",),
+    "query_string": ("query",),
+    "values": ("query",),
+    "full_path": ("query",),
+    "url": ("query", "host"),
+    "host": ("host",),
+    "host_url": ("host",),
+    "base_url": ("host",),
+    "url_root": ("host",),
+    "root_url": ("host",),
+}
+
+_SEEN = "_flask_caching_seen"
+
+
+class _WatchedHeaders(EnvironHeaders):
+    """The request's headers, noting when the host is asked for."""
+
+    def __init__(self, environ: Any, seen: set[str]) -> None:
+        super().__init__(environ)
+        self._seen = seen
+
+    def __getitem__(self, key: Any, *rest: Any, **options: Any) -> Any:
+        if isinstance(key, str) and key.lower() in ("host", "x-forwarded-host"):
+            self._seen.add("host")
+        return super().__getitem__(key, *rest, **options)
+
+
+#: Request class to its watched subclass. An application has one, or a few.
+_classes: weakref.WeakKeyDictionary[type[Any], type[Any]] = weakref.WeakKeyDictionary()
+
+
+@contextmanager
+def watching(request: Any) -> Generator[set[str]]:
+    """Watch what is read of ``request`` inside the block.
+
+    Yields:
+        A set that fills with ``"query"`` and ``"host"``.
+    """
+    plain = type(cast("object", request))
+    seen: set[str] = set()
+    if _SEEN in request.__dict__:
+        # A cached view called by a cached view: the outer call watches already.
+        outer = request.__dict__[_SEEN]
+        yield seen
+        outer |= seen
+        return
+    headers = request.headers
+    request.__dict__[_SEEN] = seen
+    try:
+        request.__class__ = watched_class(plain)
+    except TypeError:
+        # A request class whose layout cannot be swapped (``__slots__``): nothing is seen.
+        del request.__dict__[_SEEN]
+        yield seen
+        return
+    request.headers = _WatchedHeaders(request.environ, seen)
+    try:
+        yield seen
+    finally:
+        request.headers = headers
+        request.__class__ = plain
+        request.__dict__.pop(_SEEN, None)
+
+
+def watched_class(plain: type[Any]) -> type[Any]:
+    """The subclass of a request class that notes what is read of it; made once."""
+    known = _classes.get(plain)
+    if known is not None:
+        return known
+    members: dict[str, Any] = {
+        name: _watched(plain, name, inputs) for name, inputs in _ATTRIBUTES.items()
+    }
+    # Not a class of its own to anyone who looks at names (logs, error pages).
+    members["__module__"] = plain.__module__
+    members["__qualname__"] = plain.__qualname__
+    made = _classes[plain] = type(plain.__name__, (plain,), members)
+    return made
+
+
+def _watched(plain: type[Any], name: str, inputs: tuple[str, ...]) -> property:
+    def read(self: Any) -> Any:
+        self.__dict__[_SEEN].update(inputs)
+        if name in self.__dict__:
+            # Set in __init__, or computed before.
+            return self.__dict__[name]
+        inherited = getattr(plain, name)
+        return inherited.__get__(self, plain)
+
+    def write(self: Any, value: Any) -> None:
+        self.__dict__[name] = value
+
+    return property(read, write)

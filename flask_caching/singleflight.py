@@ -1,0 +1,158 @@
+"""One loader per key, and loads that an invalidation overtakes.
+
+Every load is registered under its key for as long as it runs. That serves two ends:
+
+- other callers of the key wait for it, bounded, instead of loading as well;
+- an explicit write or delete of the key marks the load as superseded, so that a value computed
+  before an invalidation is never written after it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from concurrent.futures import Future
+from contextvars import ContextVar
+from enum import Enum
+from typing import TypeAlias
+
+from .entry import Entry
+
+__all__ = ["Flight", "Landing", "Result", "SingleFlight"]
+
+#: Keys remembered as not worth waiting for (their loads were not stored).
+_UNSHARED_LIMIT = 1024
+
+
+class Landing(Enum):
+    """How a load ended when it left no entry to share."""
+
+    #: The function ran, but its value may not be stored: every waiter has to load.
+    REFUSED = "refused"
+    #: The function raised, or the value was overtaken: one waiter tries again for the rest.
+    FAILED = "failed"
+
+
+Result: TypeAlias = Entry | Landing
+
+
+class Flight:
+    """One load of one key.
+
+    Attributes:
+        key: What is loaded.
+        landed: Resolves to the load's :data:`Result`; awaitable through ``asyncio.wrap_future``.
+        superseded: Whether the key was written or deleted after the load began.
+        lock: Held while the loaded value is written, and while the flight is superseded, so
+            that one comes wholly before the other.
+    """
+
+    __slots__ = ("key", "landed", "lock", "superseded")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.landed: Future[Result] = Future()
+        # Running, so that a waiter's cancellation cannot cancel it for everybody.
+        self.landed.set_running_or_notify_cancel()
+        self.superseded = False
+        self.lock = threading.RLock()
+
+
+#: The flights the current thread, task or greenlet leads: a load never waits for itself.
+_led: ContextVar[tuple[Flight, ...]] = ContextVar("flask_caching_led", default=())
+
+
+class SingleFlight:
+    """The loads under way for one application's cache in this process.
+
+    Args:
+        coalesce: Whether callers wait for a load that is under way.
+        timeout: Seconds a caller waits before it loads the value itself.
+    """
+
+    def __init__(self, coalesce: bool = True, timeout: float = 10.0) -> None:
+        self.coalesce = coalesce
+        self.timeout = timeout
+        self.reset()
+        _all.add(self)
+
+    def reset(self) -> None:
+        """Forget every load: they are those of a process this one was forked from."""
+        self._lock = threading.Lock()
+        self._flights: dict[str, list[Flight]] = {}
+        self._unshared: OrderedDict[str, None] = OrderedDict()
+
+    def begin(self, key: str, *, alone: bool = False) -> tuple[Flight, bool]:
+        """Join the load of ``key`` that is under way, or start one.
+
+        Args:
+            key: What is to be loaded.
+            alone: Start a load in any case.
+
+        Returns:
+            The flight, and whether the caller leads it. A leader must call :meth:`land`.
+        """
+        with self._lock:
+            flights = self._flights.get(key)
+            if flights and self.coalesce and not alone and key not in self._unshared:
+                leader = flights[0]
+                if leader not in _led.get():
+                    return leader, False
+            flight = Flight(key)
+            self._flights.setdefault(key, []).append(flight)
+        _led.set((*_led.get(), flight))
+        return flight, True
+
+    def land(self, flight: Flight, result: Result) -> None:
+        """End a flight that the caller led, and release those who wait for it."""
+        _led.set(tuple(other for other in _led.get() if other is not flight))
+        with self._lock:
+            self._forget(flight)
+            if result is Landing.REFUSED:
+                self._unshared[flight.key] = None
+                if len(self._unshared) > _UNSHARED_LIMIT:
+                    self._unshared.popitem(last=False)
+            elif isinstance(result, Entry):
+                self._unshared.pop(flight.key, None)
+        flight.landed.set_result(result)
+
+    def supersede(self, *keys: str) -> None:
+        """Make the loads of ``keys`` that are under way worthless: nothing of them is stored."""
+        if not self._flights:
+            return
+        with self._lock:
+            overtaken = [flight for key in keys for flight in self._flights.pop(key, ())]
+        self._mark(overtaken)
+
+    def supersede_all(self) -> None:
+        """:meth:`supersede` for every key."""
+        with self._lock:
+            overtaken = [flight for flights in self._flights.values() for flight in flights]
+            self._flights.clear()
+        self._mark(overtaken)
+
+    def _mark(self, flights: list[Flight]) -> None:
+        for flight in flights:
+            with flight.lock:
+                flight.superseded = True
+
+    def _forget(self, flight: Flight) -> None:
+        flights = self._flights.get(flight.key)
+        if flights and flight in flights:
+            flights.remove(flight)
+            if not flights:
+                del self._flights[flight.key]
+
+
+_all: weakref.WeakSet[SingleFlight] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The loaders were threads of the parent: nobody would ever land their flights here.
+    for registry in list(_all):
+        registry.reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)

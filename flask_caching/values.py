@@ -1,0 +1,357 @@
+"""The value operations of ``Cache``: what an application does with keys of its own."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, TypeVar, cast
+
+from .backends.base import SupportsTouch, SupportsTTL
+from .entry import Entry
+from .errors import BackendError, CacheError, SerializationError, UnreadableEntry
+from .lookup import Pending, Query, ReadThrough
+from .observer import Lookup, Target
+from .state import AppState
+from .typing import MISS, Miss, Timeout
+from .utils import normalize_timeout
+
+__all__ = ["OverriddenEntries", "ValueOperations", "overrides_values"]
+
+T = TypeVar("T")
+
+_DIRECT = Target("direct", "direct")
+
+
+class ValueOperations:
+    """Reading and writing values by key. Base of :class:`flask_caching.Cache`.
+
+    Timeouts are seconds or a ``timedelta``; ``None`` is the cache's default, ``0`` never
+    expires, a negative one has expired already. A failing store raises
+    :class:`~flask_caching.errors.BackendError`, or with ``CACHE_IGNORE_ERRORS`` is counted and
+    looks like a store without the key.
+    """
+
+    def state(self) -> AppState:
+        """The current application's cache."""
+        raise NotImplementedError
+
+    # Reading.
+
+    def get(self, key: str) -> Any:
+        """The value under ``key``, or ``None``."""
+        state = self.state()
+        capture = _capture.get()
+        if capture is not None:
+            return capture.read(state, key)
+        with Lookup(state.observer, _DIRECT) as lookup:
+            lookup.key = key
+            value = self._read(state, lookup, key)
+        return None if value is MISS else value
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` is there; true for a cached ``None``."""
+        state = self.state()
+        return bool(_attempt(state, "has", False, state.backend.has, key))
+
+    def get_many(self, *keys: str) -> list[Any]:
+        """The values of ``keys`` in their order, ``None`` for those that are not there."""
+        state = self.state()
+        with Lookup(state.observer, _DIRECT) as lookup:
+            entries = _attempt(
+                state, "get_many", None, state.store.get_entries, keys, lookup=lookup
+            )
+            if entries is None:
+                lookup.counts = {"error": len(keys)}
+                return [None] * len(keys)
+            values = [MISS if entry is None else thawed(state, entry) for entry in entries]
+            hits = sum(value is not MISS for value in values)
+            lookup.counts = {"hit": hits, "miss": len(keys) - hits}
+        return [None if value is MISS else value for value in values]
+
+    def get_dict(self, *keys: str) -> dict[str, Any]:
+        """The values of ``keys`` by key, ``None`` for those that are not there."""
+        return dict(zip(keys, self.get_many(*keys), strict=True))
+
+    def get_or_set(self, key: str, default: Callable[[], T] | T, timeout: Timeout = None) -> T:
+        """The value under ``key``; stored first if it is not there.
+
+        Args:
+            key: Where.
+            default: The value, or a function that makes it. The function runs once for all
+                threads that ask at the same time.
+            timeout: Seconds to keep it.
+        """
+        loader = _GetOrSet(self, key, default, normalize_timeout(timeout))
+        return cast(T, loader.call((), {}))
+
+    def ttl(self, key: str) -> float | None:
+        """Seconds that ``key`` has left; ``0`` never expires; ``None`` if it is not there."""
+        state = self.state()
+        if isinstance(state.backend, SupportsTTL):
+            return cast("float | None", _attempt(state, "ttl", None, state.backend.ttl, key))
+        entry = _attempt(state, "ttl", None, state.store.get_entry, key)
+        if entry is None:
+            return None
+        return max(0.0, entry.expires_at - time.time()) if entry.expires_at else 0.0
+
+    # Writing.
+
+    def set(self, key: str, value: Any, timeout: Timeout = None) -> bool | None:
+        """Store ``value`` under ``key``. Returns whether it was stored.
+
+        Raises:
+            SerializationError: If the serializer cannot hold the value.
+        """
+        state = self.state()
+        pending = _pending.get()
+        if pending is not None:
+            return state.store.set_entry(key, pending.around(state, value))
+        state.flights.supersede(key)
+        return _store(state, "set", state.store.set_entry, key, value, timeout)
+
+    def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:
+        """Store ``value`` unless ``key`` exists. Returns whether it was stored."""
+        state = self.state()
+        return _store(state, "add", state.store.add_entry, key, value, timeout)
+
+    def set_many(self, mapping: Mapping[str, Any], timeout: Timeout = None) -> list[str]:
+        """Store several values. Returns the keys that were stored."""
+        return [key for key, value in mapping.items() if self.set(key, value, timeout)]
+
+    def inc(self, key: str, delta: int = 1) -> int | None:
+        """Add ``delta`` to an integer; a missing one counts as 0. Returns the new value."""
+        return cast("int | None", self._change("inc", None, key, delta, supersedes=(key,)))
+
+    def dec(self, key: str, delta: int = 1) -> int | None:
+        """Subtract ``delta`` from an integer; a missing one counts as 0."""
+        return cast("int | None", self._change("dec", None, key, delta, supersedes=(key,)))
+
+    def touch(self, key: str, timeout: Timeout = None) -> bool:
+        """Let ``key`` expire ``timeout`` from now. Returns whether it was there."""
+        state = self.state()
+        seconds = normalize_timeout(timeout)
+        if isinstance(state.backend, SupportsTouch):
+            return bool(_attempt(state, "touch", False, state.backend.touch, key, seconds))
+        entry = _attempt(state, "touch", None, state.store.get_entry, key)
+        if entry is None:
+            return False
+        moved = entry.replaced(entry.form, entry.payload, state.expiry(seconds))
+        return bool(_attempt(state, "touch", False, state.store.set_entry, key, moved))
+
+    # Deleting.
+
+    def delete(self, key: str) -> bool:
+        """Remove ``key``. Returns whether it was there."""
+        return bool(self._change("delete", False, key, supersedes=(key,)))
+
+    def delete_many(self, *keys: str) -> list[str]:
+        """Remove several keys. Returns those that were removed, or were not there."""
+        return list(self._change("delete_many", (), *keys, supersedes=keys))
+
+    def unlink(self, *keys: str) -> list[str]:
+        """:meth:`delete_many`, in the background where the store can do that (Redis)."""
+        name = "unlink" if hasattr(self.state().backend, "unlink") else "delete_many"
+        return list(self._change(name, (), *keys, supersedes=keys))
+
+    def clear(self) -> bool:
+        """Remove everything that is this cache's own. Returns whether it did."""
+        state = self.state()
+        state.flights.supersede_all()
+        return bool(_attempt(state, "clear", False, state.backend.clear))
+
+    def _read(self, state: AppState, lookup: Lookup, key: str) -> Any | Miss:
+        """The value under ``key``, counted in ``lookup``."""
+        try:
+            entry = _attempt(state, "get", None, state.store.get_entry, key, lookup=lookup)
+        except UnreadableEntry as error:
+            state.failed("get", error, handled=True)
+            return MISS
+        value = MISS if entry is None else thawed(state, entry)
+        if entry is not None and value is not MISS:
+            lookup.outcome = "hit"
+            lookup.saved_seconds = entry.load_seconds
+        return value
+
+    def _change(self, operation: str, nothing: Any, *args: Any, supersedes: Any) -> Any:
+        """Call a backend operation after which loads of these keys are out of date."""
+        state = self.state()
+        state.flights.supersede(*supersedes)
+        return _attempt(state, operation, nothing, getattr(state.backend, operation), *args)
+
+
+def _attempt(
+    state: AppState,
+    operation: str,
+    nothing: Any,
+    call: Callable[..., Any],
+    *args: Any,
+    lookup: Lookup | None = None,
+) -> Any:
+    """Call the store for the application.
+
+    Args:
+        state: The application's cache.
+        operation: Its name in counters and messages.
+        nothing: What the application gets if the store fails under ``CACHE_IGNORE_ERRORS``.
+        call: The operation.
+        args: Its arguments.
+        lookup: The bracket around a read, which then ends as an error.
+    """
+    try:
+        return call(*args)
+    except (CacheError, TypeError, ValueError):
+        # A wrong argument, not a failing store: the caller's to see.
+        raise
+    except Exception as error:
+        ignored = state.config.ignore_errors
+        state.failed(operation, error, handled=ignored)
+        if lookup is not None:
+            lookup.outcome = "error"
+            lookup.degraded = True
+        if ignored:
+            return nothing
+        raise BackendError(f"the cache's {operation} failed: {error!r}") from error
+
+
+def _store(
+    state: AppState,
+    operation: str,
+    write: Callable[[str, Entry], bool],
+    key: str,
+    value: Any,
+    timeout: Timeout,
+) -> bool:
+    """Write a value of the application's own, counted."""
+    result, reason = "error", "backend"
+    try:
+        try:
+            entry = state.new_entry(value, normalize_timeout(timeout))
+        except SerializationError as error:
+            reason = "serialization"
+            state.failed(operation, error, handled=state.config.ignore_errors)
+            if state.config.ignore_errors:
+                return False
+            raise
+        done = _attempt(state, operation, None, write, key, entry)
+        if done is not None:
+            result, reason = ("stored", "") if done else ("refused", _REFUSED[operation])
+        return bool(done)
+    finally:
+        state.observe(state.observer.stored, _DIRECT, result, reason)
+
+
+_REFUSED = {"set": "backend", "add": "exists"}
+
+
+def thawed(state: AppState, entry: Entry) -> Any | Miss:
+    """An entry's value; what cannot be read is a miss, and counted."""
+    try:
+        return state.codec.thaw(entry)
+    except UnreadableEntry as error:
+        state.failed("get", error, handled=True)
+        return MISS
+
+
+class _GetOrSet(ReadThrough):
+    """One ``get_or_set``: a read-through whose key and function are given."""
+
+    def __init__(
+        self, values: ValueOperations, key: str, default: Any, timeout: float | None
+    ) -> None:
+        function = default if callable(default) else lambda: default
+        super().__init__(function, _DIRECT, cache_none=True)
+        self._values = values
+        self._key = key
+        self._timeout = timeout
+
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any | Pending:
+        state = self._values.state()
+        query = Query(self._key, None, args, kwargs)
+        return self.look(state, query, Lookup(state.observer, self.target))
+
+    def timeout(self) -> float | None:
+        return self._timeout
+
+
+# Applications subclass ``Cache`` and override ``get`` and ``set``: to put a tenant before each
+# key, to encrypt, to count. The decorators go through those methods then. The methods see keys
+# and values, as ever; an entry's metadata travels beside them.
+
+
+class _Capture:
+    """What the base ``get`` found while an overriding one ran."""
+
+    def __init__(self) -> None:
+        self.entry: Entry | None = None
+        self.value: Any = None
+
+    def read(self, state: AppState, key: str) -> Any:
+        self.entry = state.store.get_entry(key)
+        self.value = None if self.entry is None else state.codec.thaw(self.entry)
+        return self.value
+
+
+class _Offer:
+    """The entry that a decorator stores while an overriding ``set`` runs."""
+
+    def __init__(self, entry: Entry, value: Any) -> None:
+        self.entry = entry
+        self.value = value
+
+    def around(self, state: AppState, value: Any) -> Entry:
+        """The entry, around the value that the overriding ``set`` made of it."""
+        if value is self.value:
+            return self.entry
+        return self.entry.replaced(*state.codec.freeze(value), self.entry.expires_at)
+
+
+_capture: ContextVar[_Capture | None] = ContextVar("flask_caching_capture", default=None)
+_pending: ContextVar[_Offer | None] = ContextVar("flask_caching_pending", default=None)
+
+
+def overrides_values(cls: type[ValueOperations]) -> bool:
+    """Whether a subclass of ``Cache`` has a ``get`` or ``set`` of its own."""
+    return cls.get is not ValueOperations.get or cls.set is not ValueOperations.set
+
+
+class OverriddenEntries:
+    """The entry level through the ``get`` and ``set`` of a subclass of ``Cache``."""
+
+    def __init__(self, values: ValueOperations, state: AppState) -> None:
+        self._values = values
+        self._codec = state.codec
+
+    def get_entry(self, key: str) -> Entry | None:
+        capture = _Capture()
+        token = _capture.set(capture)
+        try:
+            value = self._values.get(key)
+        finally:
+            _capture.reset(token)
+        entry = capture.entry
+        if entry is not None and value is capture.value:
+            return entry
+        if value is None:
+            return None
+        form, payload = self._codec.freeze(value)
+        if entry is not None:
+            return entry.replaced(form, payload, entry.expires_at)
+        return Entry(form, payload, created_at=time.time())
+
+    def get_entries(self, keys: Sequence[str]) -> list[Entry | None]:
+        return [self.get_entry(key) for key in keys]
+
+    def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:
+        value = self._codec.thaw(entry)
+        seconds = math.ceil(entry.expires_at - time.time()) if entry.expires_at else 0
+        token = _pending.set(_Offer(entry, value))
+        try:
+            return self._values.set(key, value, timeout=seconds) is not False
+        finally:
+            _pending.reset(token)
+
+    def add_entry(self, key: str, entry: Entry) -> bool:
+        # Not ``add``, which the subclass may not have overridden alike.
+        return self.get_entry(key) is None and self.set_entry(key, entry)

@@ -1,0 +1,66 @@
+"""Finding cached callables: behind decorators, in view classes, in an application's routes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator
+from types import FunctionType, MethodType
+from typing import Any
+
+__all__ = ["callables_behind", "endpoints_of", "is_behind"]
+
+#: A function with both is taken for a decorator's wrapper, whose closure holds what it wraps.
+_WRAPPER_FLAGS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+
+
+def callables_behind(function: Any) -> Iterator[Any]:
+    """``function`` and whatever it leads to: what it wraps, its class's methods, its closure.
+
+    Follows ``__wrapped__``, partials, bound methods, Flask's ``view_class``, and the closure of
+    a function that takes ``*args, **kwargs`` (a decorator written without
+    ``functools.wraps``). Not the closure of any other function: a view that uses a cached
+    helper does not *contain* it.
+    """
+    pending = [function]
+    seen: set[int] = set()
+    while pending:
+        found = pending.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        pending.extend(_one_step(found))
+
+
+def _one_step(found: Any) -> Iterator[Any]:
+    members: dict[str, Any] = getattr(found, "__dict__", {})
+    if "__wrapped__" in members:
+        yield members["__wrapped__"]
+    if "view_class" in members:
+        for cls in members["view_class"].__mro__[:-1]:
+            namespace: dict[str, Any] = dict(vars(cls))
+            yield from (member for member in namespace.values() if callable(member))
+    if functools.partial in type(found).__mro__:
+        yield found.func
+    if type(found) is MethodType:
+        yield found.__func__
+    if type(found) is FunctionType and found.__code__.co_flags & _WRAPPER_FLAGS == _WRAPPER_FLAGS:
+        for cell in found.__closure__ or ():
+            try:
+                content: Any = cell.cell_contents
+            except ValueError:
+                # A variable of the enclosing function that is not assigned yet.
+                continue
+            if callable(content) and not inspect.isclass(content):
+                yield content
+
+
+def is_behind(view: Any, function: Any) -> bool:
+    """Whether calling ``view`` is calling ``function``, decorators aside."""
+    return any(found is function for found in callables_behind(view))
+
+
+def endpoints_of(view_functions: dict[str, Any], function: Any) -> list[str]:
+    """The endpoints whose view is ``function``, decorators aside."""
+    return [endpoint for endpoint, view in view_functions.items() if is_behind(view, function)]
