@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from .backends.base import EntryBackend
 from .backends.foreign import ForeignEntries
 from .backends.loading import import_dotted, load_backend
-from .cached import CachedFunction, CachedOptions, CachedPolicy
+from .cached import CachedOptions, CachedPolicy
 from .checks import (
     check_collisions,
     check_config_type,
@@ -27,25 +27,23 @@ from .checks import (
 from .config import CacheConfig
 from .errors import CacheError
 from .explain import application, explain_request
+from .handles import CachedFunction, MemoizedFunction
 from .jinja2ext import install
 from .keys import SAFE_METHODS, KeyExplanation
 from .lookup import warn_once
-from .memoized import MemoizedFunction, MemoizeOptions, MemoizePolicy
+from .memoized import MemoizeOptions, MemoizePolicy
 from .observer import NullObserver, Observer
 from .parsing import warn_user
+from .registry import Policy, Registry
 from .serializers import Codec
 from .state import AppState
 from .typing import CollisionPolicy, HashMethod, QueryArgs, Timeout
-from .utils import dotted_name
 from .values import OverriddenEntries, ValueOperations, overrides_values
-from .views import callables_behind
 
 __all__ = ["Cache"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Policy = CachedPolicy | MemoizePolicy
 
 #: Where an application keeps the states of its caches.
 _EXTENSION = "flask_caching"
@@ -85,8 +83,7 @@ class Cache(ValueOperations):
         self.with_jinja2_ext = with_jinja2_ext
         self.config = config
         self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
-        #: Decorated function to the policy behind it.
-        self._policies: weakref.WeakKeyDictionary[Any, Policy] = weakref.WeakKeyDictionary()
+        self._registry = Registry()
         if app is not None:
             self.init_app(app)
 
@@ -123,7 +120,7 @@ class Cache(ValueOperations):
         self._apps.add(app)
         if self.with_jinja2_ext:
             install(app, self)
-        watch_routes(app, lambda: list(self._policies.values()))
+        watch_routes(app, self._registry.policies)
 
     # Which application.
 
@@ -337,7 +334,7 @@ class Cache(ValueOperations):
         return decorator
 
     def _remember(self, decorated: Any, policy: Policy) -> None:
-        self._policies[decorated] = policy
+        self._registry.add(decorated, policy)
         for app in self._apps:
             warn_if_above_route(app, [policy])
 
@@ -364,9 +361,7 @@ class Cache(ValueOperations):
         Raises:
             TypeError: If ``f`` is not cached by this cache.
         """
-        policy = self._policy(f)
-        if not isinstance(policy, CachedPolicy):
-            raise TypeError(f"{policy.name} is memoized; use delete_memoized")
+        policy = self._registry.cached(f)
         return self.delete(policy.key_of(path, query_args, (), kwargs))
 
     def delete_memoized(self, f: Any, *args: Any, **kwargs: Any) -> None:
@@ -387,7 +382,7 @@ class Cache(ValueOperations):
         if inspect.isclass(f):
             self._forget_class(f)
             return
-        policy = self._memoize_policy(f)
+        policy = self._registry.memoized(f)
         if not (args or kwargs):
             policy.renew(self.state(), self._own_version_key(policy, f))
             return
@@ -405,7 +400,7 @@ class Cache(ValueOperations):
             f: A memoized function or method, as for :meth:`delete_memoized`.
             args: Accepted as ever; not used.
         """
-        policy = self._memoize_policy(f)
+        policy = self._registry.memoized(f)
         self.delete(self._own_version_key(policy, f))
 
     def _own_version_key(self, policy: MemoizePolicy, f: Any) -> str:
@@ -420,7 +415,7 @@ class Cache(ValueOperations):
             policy
             for base in cls.__mro__
             for member in vars(base).values()
-            for policy in self.policies_behind(member)
+            for policy in self._registry.behind(member)
             if isinstance(policy, MemoizePolicy)
         }
         if not found:
@@ -428,39 +423,6 @@ class Cache(ValueOperations):
         state = self.state()
         for policy in found:
             policy.renew(state, policy.version_keys(())[0])
-
-    def _memoize_policy(self, f: Any) -> MemoizePolicy:
-        policy = self._policy(f)
-        if not isinstance(policy, MemoizePolicy):
-            raise TypeError(f"{policy.name} is decorated with @cached; use delete_cached")
-        return policy
-
-    def _policy(self, f: Any) -> Policy:
-        """The policy behind a decorated function, or behind its ``uncached``."""
-        if not callable(f):
-            raise TypeError(
-                f"expected a decorated function, got {f!r}; pass the function itself, not its name"
-            )
-        for policy in self.policies_behind(f):
-            return policy
-        bare = getattr(f, "__func__", f)
-        for policy in list(self._policies.values()):
-            if policy.function is bare:
-                return policy
-        raise TypeError(f"{dotted_name(f)} is not decorated by this cache")
-
-    def policies_behind(self, function: Any) -> list[Policy]:
-        """The policies of this cache that calling ``function`` goes through, outermost first."""
-        found: list[Policy] = []
-        for part in callables_behind(function):
-            try:
-                policy = self._policies.get(part)
-            except TypeError:
-                # Not hashable, or not to be referenced weakly: nothing that we made.
-                continue
-            if policy is not None:
-                found.append(policy)
-        return found
 
     # Explaining.
 
@@ -483,7 +445,7 @@ class Cache(ValueOperations):
             environ: Anything else :class:`werkzeug.test.EnvironBuilder` takes (``data``,
                 ``json``, ``base_url``, ...).
         """
-        return explain_request(self.app, self.policies_behind, url, method, headers, environ)
+        return explain_request(self.app, self._registry.behind, url, method, headers, environ)
 
     def explain_call(self, function: Any, *args: Any, **kwargs: Any) -> KeyExplanation:
         """The key of a call of a memoized function or a cached helper; see :meth:`explain`.
@@ -494,7 +456,7 @@ class Cache(ValueOperations):
             kwargs: The call's keyword arguments.
         """
         receiver = getattr(function, "__self__", None)
-        policy = self._policy(function)
+        policy = self._registry.of(function)
         return policy.explain_call(args if receiver is None else (receiver, *args), kwargs)
 
     def stats(self) -> Mapping[str, Any]:

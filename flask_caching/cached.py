@@ -9,74 +9,41 @@ none.
 from __future__ import annotations
 
 import inspect
-import time
 import weakref
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Protocol, cast
 
-from flask import after_this_request
-from flask import request as request_proxy
 from werkzeug.exceptions import HTTPException
 
 from .arguments import witness_arguments
+from .conditions import stale_check, with_call
+from .driving import Pending, Step
 from .entry import Entry, Witness
 from .errors import CacheError, UncacheableArgument
 from .explain import explain_view, key_elsewhere
-from .keys import SAFE_METHODS, KeyExplanation, KeyPart, KeySpec, request_for, view_key
-from .lookup import Pending, Query, ReadThrough, Step, warn_once
+from .keys import SAFE_METHODS, KeyExplanation, KeyPart, KeySpec, view_key
+from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
+from .query import Query
 from .reads import watching
+from .requests import (
+    NO_REQUEST,
+    RUNNING,
+    cache_status,
+    current_request,
+    indicate,
+    is_call_of,
+    request_witness,
+)
 from .responses import Admission, admit, admit_value
 from .signals import cache_view_hit, cache_view_miss, send
 from .state import AppState
 from .typing import CollisionPolicy, HashMethod, QueryArgs, Timeout
-from .utils import dotted_name, get_arg_names, normalize_timeout, wants_args, wants_extra_args
+from .utils import dotted_name, get_arg_names, normalize_timeout
 from .views import endpoints_of, is_behind
 
-__all__ = ["CachedFunction", "CachedOptions", "CachedPolicy", "StateProvider"]
-
-P = ParamSpec("P")
-P2 = ParamSpec("P2")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-T = TypeVar("T")
-
-
-class BoundCachedFunction(Protocol[P, R_co]):
-    """A cached method, read from an instance."""
-
-    cache_timeout: Timeout
-    make_cache_key: Callable[..., str]
-    uncached: Callable[..., Any]
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-
-class CachedFunction(Protocol[P, R_co]):
-    """What ``@cached`` makes of a function: the same to call, with handles on its cache.
-
-    Attributes:
-        uncached: The function itself.
-        cache_timeout: Seconds, a ``timedelta``, or ``None`` for the default; may be assigned.
-        make_cache_key: The key of a call or a request; may be assigned.
-    """
-
-    __name__: str
-    cache_timeout: Timeout
-    make_cache_key: Callable[..., str]
-
-    @property
-    def uncached(self) -> Callable[P, R_co]: ...
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-    @overload
-    def __get__(self, instance: None, owner: type | None = None, /) -> CachedFunction[P, R_co]: ...
-    @overload
-    def __get__(
-        self: CachedFunction[Concatenate[T, P2], R], instance: T, owner: type | None = None, /
-    ) -> BoundCachedFunction[P2, R]: ...
+__all__ = ["CachedOptions", "CachedPolicy", "StateProvider"]
 
 
 class StateProvider(Protocol):
@@ -190,7 +157,7 @@ class CachedPolicy(ReadThrough):
         try:
             if query.request is None:
                 return (yield "call")
-            running = query.request.__dict__.setdefault(_RUNNING, [])
+            running = query.request.__dict__.setdefault(RUNNING, [])
             running.append(self)
             with watching(query.request) as seen:
                 try:
@@ -204,7 +171,7 @@ class CachedPolicy(ReadThrough):
 
     def finished(self, state: AppState, query: Query, lookup: Lookup, value: Any) -> Any:
         if self.options.response_hit_indication:
-            indicate(cache_status(state, query, lookup), lookup.outcome == "hit")
+            indicate(cache_status(query, lookup), lookup.outcome == "hit")
         if isinstance(value, HTTPException):
             raise value
         return value
@@ -233,7 +200,7 @@ class CachedPolicy(ReadThrough):
         custom = self.custom_key()
         if custom is None and method not in self.options.methods:
             return "method"
-        if kwargs != request.view_args and self in request.__dict__.get(_RUNNING, ()):
+        if kwargs != request.view_args and self in request.__dict__.get(RUNNING, ()):
             # The view calls itself with other arguments: not what the request asked for.
             return "nested"
         try:
@@ -264,7 +231,7 @@ class CachedPolicy(ReadThrough):
                 spec = self.spec(state, for_view=False)
                 if request is None and spec.needs_request:
                     return "no_request"
-                key = view_key(spec, _NO_REQUEST if request is None else request)
+                key = view_key(spec, NO_REQUEST if request is None else request)
             if key is None:
                 return "no_key"
             witness = Witness(self.name, witness_arguments(args, kwargs), "", "", "")
@@ -408,7 +375,7 @@ class CachedPolicy(ReadThrough):
         request = current_request()
         if request is not None and path is None and query_args is None:
             mine = self.serves(state, request)
-            if mine and _is_call_of(request, args, kwargs):
+            if mine and is_call_of(request, args, kwargs):
                 if custom is not None:
                     return cast(str, custom(*args, **(kwargs or request.view_args or {})))
                 return view_key(self.spec(state, for_view=True), request)
@@ -421,71 +388,6 @@ class CachedPolicy(ReadThrough):
         return key_elsewhere(self, state, path, query_args, args, kwargs)
 
 
-# Helpers of the policy.
-
-_NO_REQUEST = request_for("")
-
-#: Where a request keeps the policies whose view is running for it.
-_RUNNING = "_flask_caching_running"
-
-
-def current_request() -> Any:
-    """The request object itself, or ``None`` outside a request."""
-    try:
-        return cast(Any, request_proxy)._get_current_object()
-    except RuntimeError:
-        return None
-
-
-def request_witness(request: Any) -> Witness:
-    """Who a view's entry is made for."""
-    method = request.method
-    environ = request.environ
-    view_args = request.view_args
-    return Witness(
-        request.endpoint,
-        witness_arguments((), view_args) if view_args else (),
-        "GET" if method == "HEAD" else method,
-        f"{environ.get('HTTP_HOST', '')}{environ.get('SCRIPT_NAME', '')}",
-        environ.get("QUERY_STRING", ""),
-    )
-
-
-def _is_call_of(request: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether arguments are those that the request calls its view with, or are left out."""
-    # A method's first argument is its view object.
-    return len(args) <= 1 and (dict(kwargs) == (request.view_args or {}) or not (args or kwargs))
-
-
-def with_call(
-    condition: Callable[..., Any] | None, *leading: Any
-) -> Callable[[tuple[Any, ...], dict[str, Any]], Any] | None:
-    """A condition that may or may not want the call's arguments, as one that takes them.
-
-    Args:
-        condition: ``unless`` or ``forced_update``.
-        leading: What precedes the call's arguments where the condition wants them.
-    """
-    if condition is None:
-        return None
-    if not callable(condition):
-        raise TypeError(f"expected a callable, got {condition!r}; wrap it in a lambda")
-    if wants_args(condition):
-        return lambda args, kwargs: condition(*leading, *args, **kwargs)
-    return lambda args, kwargs: condition()
-
-
-def stale_check(is_stale: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """``is_stale`` as one that takes the value and the call's arguments."""
-    if is_stale is None or wants_extra_args(is_stale):
-        return is_stale
-
-    def of_value(value: Any, *args: Any, **kwargs: Any) -> Any:
-        return is_stale(value)
-
-    return of_value
-
-
 def revivable(state: AppState, error: HTTPException) -> bool:
     """Whether an exception of the application's own survives being stored."""
     try:
@@ -494,31 +396,3 @@ def revivable(state: AppState, error: HTTPException) -> bool:
     except CacheError:
         return False
     return True
-
-
-def cache_status(state: AppState, query: Query, lookup: Lookup) -> str:
-    """How a response was come by, as RFC 9211 writes it."""
-    if lookup.outcome == "hit":
-        entry = query.entry
-        if entry is None or not entry.expires_at:
-            return "flask-caching; hit"
-        return f"flask-caching; hit; ttl={max(0, round(entry.expires_at - time.time()))}"
-    reasons = {"stale": "stale", "error": "bypass"}
-    forward = reasons.get(lookup.outcome, "uri-miss")
-    if lookup.reason == "forced_update":
-        forward = "request"
-    stored = "; stored" if lookup.stored == "stored" else ""
-    return f"flask-caching; fwd={forward}{stored}"
-
-
-def indicate(status: str, hit: bool) -> None:
-    """Put ``Cache-Status`` (RFC 9211), and on a hit ``hit_cache``, on the current response."""
-    if current_request() is None:
-        return
-
-    @after_this_request
-    def _indicate(response: Any) -> Any:
-        response.headers.add("Cache-Status", status)
-        if hit:
-            response.headers["hit_cache"] = "True"
-        return response

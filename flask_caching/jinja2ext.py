@@ -22,10 +22,12 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from .arguments import witness_arguments
+from .driving import Pending
 from .entry import Witness
 from .errors import UncacheableArgument
-from .lookup import Pending, Query, ReadThrough, warn_once
+from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
+from .query import Query
 from .responses import Admission
 from .state import AppState
 from .utils import make_template_fragment_key, normalize_timeout

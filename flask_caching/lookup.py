@@ -6,87 +6,29 @@ A decorated call goes like this::
     policy.find(...)     one read of the store; a hit ends here
     policy.load(...)     else: wait for another caller's load, or load and store
 
-:meth:`ReadThrough.load` is a generator that yields what it wants done (run the function, wait
-for a flight), so that one text serves calls that block and calls that await.
+:meth:`ReadThrough.load` is a generator; :mod:`flask_caching.driving` runs it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import time
-import uuid
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Generator
+from typing import Any
 
-from .entry import Entry, Form, Witness
+from .driving import Pending, Step, call_only, drive, drive_async
+from .entry import Entry, Witness
 from .errors import SerializationError, UnreadableEntry
 from .observer import Collision, Load, Lookup, Target, Wait
 from .parsing import warn_user
+from .query import Query, made_under, new_version, same_variant, variant_of, version_values
 from .responses import Admission
 from .singleflight import Flight, Landing, Result
 from .state import AppState
 from .typing import MISS, CollisionPolicy, Miss
 
-__all__ = ["Pending", "Query", "ReadThrough", "Step", "new_version", "warn_once"]
-
-#: What a load asks its driver to do: run the function, or wait some seconds for a flight.
-Step: TypeAlias = tuple[Flight, float] | Literal["call"]
-
-
-class Pending:
-    """A call that is not answered yet: the steps that are left."""
-
-    __slots__ = ("steps",)
-
-    def __init__(self, steps: Generator[Step, Any, Any]) -> None:
-        self.steps = steps
-
-
-class Query:
-    """What one call asks of the store.
-
-    Attributes:
-        key: The value's key.
-        witness: Who asks; ``None`` where any asker is right.
-        args: Positional arguments of the call.
-        kwargs: Keyword arguments of the call.
-        version_keys: Keys of the versions that the value must have been made under.
-        versions: Those versions as the store has them now; ``None`` for one that is missing.
-        request: The request, where its headers may select between responses.
-        refusal: Why a loaded value may not be stored whatever it is (a HEAD request); empty
-            if it may.
-        reads: What the function was seen to read of the request while it ran.
-        entry: The entry that answered the call, once there is one.
-    """
-
-    __slots__ = (
-        "args",
-        "entry",
-        "key",
-        "kwargs",
-        "reads",
-        "refusal",
-        "request",
-        "version_keys",
-        "versions",
-        "witness",
-    )
-
-    def __init__(
-        self, key: str, witness: Witness | None, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self.key = key
-        self.witness = witness
-        self.args = args
-        self.kwargs = kwargs
-        self.version_keys: tuple[str, ...] = ()
-        self.versions: tuple[str | None, ...] = ()
-        self.request: Any = None
-        self.refusal = ""
-        self.reads: frozenset[str] = frozenset()
-        self.entry: Entry | None = None
+__all__ = ["ReadThrough", "warn_once"]
 
 
 class ReadThrough:
@@ -166,7 +108,7 @@ class ReadThrough:
             and self._is_refused(state, query, lookup, entry, witness)
         ):
             return MISS
-        if entry.vary and not _same_variant(entry.vary, query.request):
+        if entry.vary and not same_variant(entry.vary, query.request):
             return MISS
         try:
             value = state.codec.thaw(entry)
@@ -242,11 +184,12 @@ class ReadThrough:
         while not leads:
             with Wait(state.observer, lookup.target) as wait:
                 result: Result | None = yield flight, deadline - time.monotonic()
-                if isinstance(result, Entry) and _made_under(result, query):
+                if isinstance(result, Entry) and made_under(result, query):
                     value = self.judge(state, query, lookup, result)
                     if value is not MISS:
                         # It looked and found nothing: a miss, though another one paid for it.
                         lookup.outcome = "miss"
+                        lookup.saved_seconds = 0.0
                         wait.served = True
                         return value
             # One of those who waited for a load that failed leads the next one, in time.
@@ -301,7 +244,7 @@ class ReadThrough:
             load_seconds=load.duration,
             witness=query.witness,
             versions=versions,
-            vary=_variant(admission.vary, query.request),
+            vary=variant_of(admission.vary, query.request),
             reads=query.reads,
         )
         return value, self._store(state, query, lookup, flight, entry)
@@ -371,38 +314,14 @@ class ReadThrough:
         value = self.start(args, kwargs)
         if type(value) is not Pending:
             return value
-        steps = value.steps
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    answer: Any = self.function(*args, **kwargs) if step == "call" else _wait(*step)
-                except BaseException as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as stop:
-            return stop.value
+        return drive(value.steps, lambda: self.function(*args, **kwargs))
 
     async def call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A decorated call of a coroutine function; the same in a running event loop."""
         value = self.start(args, kwargs)
         if type(value) is not Pending:
             return value
-        steps = value.steps
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    answer: Any = await (
-                        self.function(*args, **kwargs) if step == "call" else _wait_async(*step)
-                    )
-                except BaseException as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as stop:
-            return stop.value
+        return await drive_async(value.steps, lambda: self.function(*args, **kwargs))
 
     def look(self, state: AppState, query: Query, lookup: Lookup) -> Any | Pending:
         """Look for the value; load it if it is not there."""
@@ -451,7 +370,7 @@ class ReadThrough:
         """Run the function without asking the store."""
         if state is not None:
             state.observe(state.observer.bypassed, target or self.target, reason)
-        return Pending(_call_only())
+        return Pending(call_only())
 
     def wrapper(self) -> Any:
         """A function to put in the decorated one's place; async if that is."""
@@ -469,53 +388,6 @@ class ReadThrough:
             return self.call(args, kwargs)
 
         return call
-
-
-def _call_only() -> Generator[Step, Any, Any]:
-    return (yield "call")
-
-
-def version_values(entries: Sequence[Entry | None]) -> tuple[str | None, ...]:
-    """The versions that entries hold; ``None`` where there is none."""
-    return tuple(None if entry is None else str(entry.payload) for entry in entries)
-
-
-def new_version(expires_at: float) -> Entry:
-    """An entry with a random version: 64 bits, never equal to an earlier one in practice."""
-    return Entry(Form.PLAIN, uuid.uuid4().hex[:16], created_at=time.time(), expires_at=expires_at)
-
-
-def _made_under(entry: Entry, query: Query) -> bool:
-    """Whether another caller's entry is no older than the versions that the query read."""
-    return None in query.versions or entry.versions == query.versions
-
-
-def _wait(flight: Flight, seconds: float) -> Result | None:
-    try:
-        return flight.landed.result(seconds)
-    except TimeoutError:
-        return None
-
-
-async def _wait_async(flight: Flight, seconds: float) -> Result | None:
-    try:
-        return await asyncio.wait_for(asyncio.wrap_future(flight.landed), seconds)
-    except TimeoutError:
-        return None
-
-
-def _same_variant(vary: tuple[tuple[str, str], ...], request: Any) -> bool:
-    """Whether a request selects the response that an entry holds (RFC 9111 section 4.1)."""
-    if request is None:
-        return True
-    headers = request.headers
-    return all(headers.get(name, "") == value for name, value in vary)
-
-
-def _variant(names: tuple[str, ...], request: Any) -> tuple[tuple[str, str], ...]:
-    if request is None or not names:
-        return ()
-    return tuple((name, request.headers.get(name, "")) for name in names)
 
 
 def _name(function: Callable[..., Any]) -> str:

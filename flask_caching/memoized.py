@@ -14,69 +14,24 @@ import inspect
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import Any
 
 from .arguments import Binder, encode, identify, instance_token
-from .cached import StateProvider, stale_check, with_call
+from .cached import StateProvider
+from .conditions import stale_check, with_call
+from .driving import Pending
 from .errors import UncacheableArgument
 from .keys import KeyExplanation, KeyPart, digest, frame
-from .lookup import Pending, Query, ReadThrough, new_version, warn_once
+from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
+from .query import Query, new_version
 from .responses import Admission, admit_value
 from .signals import cache_memoize_hit, cache_memoize_miss, send
 from .state import AppState
 from .typing import HashMethod, Timeout
 from .utils import dotted_name, function_name, normalize_timeout
 
-__all__ = ["MemoizeOptions", "MemoizePolicy", "MemoizedFunction"]
-
-P = ParamSpec("P")
-P2 = ParamSpec("P2")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-T = TypeVar("T")
-
-
-class BoundMemoizedFunction(Protocol[P, R_co]):
-    """A memoized method, read from an instance."""
-
-    cache_timeout: Timeout
-    make_cache_key: Callable[..., str]
-    delete_memoized: Callable[[], None]
-    uncached: Callable[..., Any]
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-
-class MemoizedFunction(Protocol[P, R_co]):
-    """What ``@memoize`` makes of a function: the same to call, with handles on its cache.
-
-    Attributes:
-        uncached: The function itself.
-        cache_timeout: Seconds, a ``timedelta``, or ``None`` for the default; may be assigned.
-        make_cache_key: The key of a call, given the function and the call's arguments; may be
-            assigned.
-        delete_memoized: Forgets all values of the function.
-    """
-
-    __name__: str
-    cache_timeout: Timeout
-    make_cache_key: Callable[..., str]
-    delete_memoized: Callable[[], None]
-
-    @property
-    def uncached(self) -> Callable[P, R_co]: ...
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-    @overload
-    def __get__(
-        self, instance: None, owner: type | None = None, /
-    ) -> MemoizedFunction[P, R_co]: ...
-    @overload
-    def __get__(
-        self: MemoizedFunction[Concatenate[T, P2], R], instance: T, owner: type | None = None, /
-    ) -> BoundMemoizedFunction[P2, R]: ...
+__all__ = ["MemoizeOptions", "MemoizePolicy"]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,17 @@ from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from .typing import Source
 
-__all__ = ["Collision", "Load", "Lookup", "NullObserver", "Observer", "Target", "Wait", "faults"]
+__all__ = [
+    "Collision",
+    "Load",
+    "Lookup",
+    "NullObserver",
+    "Observer",
+    "Target",
+    "Wait",
+    "faults",
+    "report_fault",
+]
 
 logger = logging.getLogger("flask_caching")
 

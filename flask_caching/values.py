@@ -9,10 +9,12 @@ from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from .backends.base import SupportsTouch, SupportsTTL
+from .driving import Pending
 from .entry import Entry
 from .errors import BackendError, CacheError, SerializationError, UnreadableEntry
-from .lookup import Pending, Query, ReadThrough
+from .lookup import ReadThrough
 from .observer import Lookup, Target
+from .query import Query
 from .state import AppState
 from .typing import MISS, Miss, Timeout
 from .utils import normalize_timeout

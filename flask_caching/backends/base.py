@@ -218,7 +218,10 @@ class SupportsKeys(ABC):
 
 
 class SupportsSize(ABC):
-    """The store lives in this process, or on this machine, and knows how much it holds."""
+    """The store lives in this process, or on this machine, and knows how much it holds.
+
+    Its objects can be referenced weakly, and the numbers in ``evictions`` only grow.
+    """
 
     #: Entries at most; 0 for no limit.
     threshold: int

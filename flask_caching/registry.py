@@ -1,0 +1,76 @@
+"""Which functions a cache has decorated, held weakly: some are decorated on every request."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, TypeAlias
+
+from .cached import CachedPolicy
+from .memoized import MemoizePolicy
+from .utils import dotted_name
+from .views import callables_behind
+
+__all__ = ["Policy", "Registry"]
+
+Policy: TypeAlias = CachedPolicy | MemoizePolicy
+
+
+class Registry:
+    """The policies of one cache, by the functions that took the decorated ones' place."""
+
+    def __init__(self) -> None:
+        self._policies: weakref.WeakKeyDictionary[Any, Policy] = weakref.WeakKeyDictionary()
+
+    def add(self, decorated: Any, policy: Policy) -> None:
+        """Remember a decorated function for as long as the application keeps it."""
+        self._policies[decorated] = policy
+
+    def policies(self) -> list[Policy]:
+        """All policies of functions that still exist."""
+        return list(self._policies.values())
+
+    def behind(self, function: Any) -> list[Policy]:
+        """The policies that calling ``function`` goes through, outermost first."""
+        found: list[Policy] = []
+        for part in callables_behind(function):
+            try:
+                policy = self._policies.get(part)
+            except TypeError:
+                # Not hashable, or not to be referenced weakly: nothing that we made.
+                continue
+            if policy is not None:
+                found.append(policy)
+        return found
+
+    def of(self, function: Any) -> Policy:
+        """The policy behind a decorated function, or behind its ``uncached``.
+
+        Raises:
+            TypeError: If this cache did not decorate it.
+        """
+        if not callable(function):
+            raise TypeError(
+                f"expected a decorated function, got {function!r}; pass the function itself, not "
+                "its name"
+            )
+        for policy in self.behind(function):
+            return policy
+        bare = getattr(function, "__func__", function)
+        for policy in self.policies():
+            if policy.function is bare:
+                return policy
+        raise TypeError(f"{dotted_name(function)} is not decorated by this cache")
+
+    def cached(self, function: Any) -> CachedPolicy:
+        """:meth:`of` a function under ``@cached``."""
+        policy = self.of(function)
+        if isinstance(policy, MemoizePolicy):
+            raise TypeError(f"{policy.name} is memoized; use delete_memoized")
+        return policy
+
+    def memoized(self, function: Any) -> MemoizePolicy:
+        """:meth:`of` a function under ``@memoize``."""
+        policy = self.of(function)
+        if isinstance(policy, CachedPolicy):
+            raise TypeError(f"{policy.name} is decorated with @cached; use delete_cached")
+        return policy

@@ -1,0 +1,88 @@
+"""The current request: who asks, and how the response says it was come by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+from flask import after_this_request
+from flask import request as request_proxy
+
+from .arguments import witness_arguments
+from .entry import Witness
+from .keys import request_for
+from .observer import Lookup
+from .query import Query
+
+__all__ = [
+    "NO_REQUEST",
+    "RUNNING",
+    "cache_status",
+    "current_request",
+    "indicate",
+    "is_call_of",
+    "request_witness",
+]
+
+#: Stands for the request where a key needs none.
+NO_REQUEST = request_for("")
+
+#: Where a request keeps the policies whose view is running for it.
+RUNNING = "_flask_caching_running"
+
+
+def current_request() -> Any:
+    """The request object itself, or ``None`` outside a request."""
+    try:
+        return cast(Any, request_proxy)._get_current_object()
+    except RuntimeError:
+        return None
+
+
+def request_witness(request: Any) -> Witness:
+    """Who a view's entry is made for."""
+    method = request.method
+    environ = request.environ
+    view_args = request.view_args
+    return Witness(
+        request.endpoint,
+        witness_arguments((), view_args) if view_args else (),
+        "GET" if method == "HEAD" else method,
+        f"{environ.get('HTTP_HOST', '')}{environ.get('SCRIPT_NAME', '')}",
+        environ.get("QUERY_STRING", ""),
+    )
+
+
+def is_call_of(request: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether arguments are those that the request calls its view with, or are left out."""
+    # A method's first argument is its view object.
+    return len(args) <= 1 and (dict(kwargs) == (request.view_args or {}) or not (args or kwargs))
+
+
+def cache_status(query: Query, lookup: Lookup) -> str:
+    """How a response was come by, as RFC 9211 writes it."""
+    if lookup.outcome == "hit":
+        entry = query.entry
+        if entry is None or not entry.expires_at:
+            return "flask-caching; hit"
+        return f"flask-caching; hit; ttl={max(0, round(entry.expires_at - time.time()))}"
+    reasons = {"stale": "stale", "error": "bypass"}
+    forward = reasons.get(lookup.outcome, "uri-miss")
+    if lookup.reason == "forced_update":
+        forward = "request"
+    stored = "; stored" if lookup.stored == "stored" else ""
+    return f"flask-caching; fwd={forward}{stored}"
+
+
+def indicate(status: str, hit: bool) -> None:
+    """Put ``Cache-Status`` (RFC 9211), and on a hit ``hit_cache``, on the current response."""
+    if current_request() is None:
+        return
+
+    @after_this_request
+    def _indicate(response: Any) -> Any:
+        response.headers.add("Cache-Status", status)
+        if hit:
+            response.headers["hit_cache"] = "True"
+        return response
