@@ -14,6 +14,7 @@ from .backends.foreign import ForeignEntries
 from .backends.loading import import_dotted, load_backend
 from .cached import CachedOptions, CachedPolicy
 from .checks import (
+    check_callables,
     check_collisions,
     check_config_type,
     check_function,
@@ -32,7 +33,7 @@ from .jinja2ext import install
 from .keys import SAFE_METHODS, KeyExplanation
 from .lookup import warn_once
 from .memoized import MemoizeOptions, MemoizePolicy
-from .observer import NullObserver, Observer
+from .observer import NullObserver, Observer, report_fault
 from .parsing import warn_user
 from .registry import Policy, Registry
 from .serializers import Codec
@@ -56,6 +57,15 @@ def load_observer(config: CacheConfig, app: Flask) -> Observer:
         return NullObserver()
     make = import_dotted(named, "CACHE_INSTRUMENTATION") if isinstance(named, str) else named
     return cast(Observer, make(app, config))
+
+
+def watched(observer: Observer, backend: Any) -> Any:
+    """The backend inside the observer's wrapper; bare if the observer cannot make one."""
+    try:
+        return observer.wrap(backend)
+    except Exception as fault:
+        report_fault("observer.wrap", fault)
+        return backend
 
 
 class Cache(ValueOperations):
@@ -110,9 +120,14 @@ class Cache(ValueOperations):
             )
         observer = load_observer(parsed, app)
         backend = load_backend(parsed, app, codec)
-        state = AppState(app, parsed, observer.wrap(backend), codec, observer)
+        state = AppState(app, parsed, watched(observer, backend), codec, observer)
         if not isinstance(backend, EntryBackend):
             state.store = state.entries = ForeignEntries(state.backend, codec)
+        if type(self).cache is not Cache.cache:
+            warn_user(
+                f"{type(self).__qualname__} overrides the property cache, which neither the "
+                "decorators nor get() and set() go through; override get and set instead."
+            )
         if overrides_values(type(self)):
             state.entries = OverriddenEntries(self, state)
         app.extensions.setdefault("cache", {})[self] = state.backend
@@ -147,7 +162,7 @@ class Cache(ValueOperations):
     def _find_state(self) -> AppState | str:
         """The current application's cache, or why it is not known."""
         try:
-            return self._state_of(current_app)
+            return self._state_of(cast(Any, current_app)._get_current_object())
         except RuntimeError:
             apps = list(self._apps)
             if len(apps) == 1:
@@ -245,6 +260,15 @@ class Cache(ValueOperations):
                 the wrong kind.
         """
         check_timeout(timeout, "cached")
+        check_callables(
+            key_prefix=None if isinstance(key_prefix, str) else key_prefix,
+            unless=unless,
+            forced_update=forced_update,
+            is_stale=is_stale,
+            response_filter=response_filter,
+            hash_method=hash_method,
+            make_cache_key=make_cache_key,
+        )
         options = CachedOptions(
             key_prefix=key_prefix,
             unless=unless,
@@ -293,8 +317,8 @@ class Cache(ValueOperations):
         Args:
             timeout: Seconds, or a ``timedelta``; ``0`` never expires, ``None`` is
                 ``CACHE_DEFAULT_TIMEOUT``.
-            make_name: Given the function's name, returns the one to use in its keys. Functions
-                given one name share their entries.
+            make_name: Given the function's name, returns the one to use in its keys; called at
+                each call. Each name has entries of its own.
             unless: As for :meth:`cached`.
             forced_update: As for :meth:`cached`.
             is_stale: As for :meth:`cached`.
@@ -311,6 +335,14 @@ class Cache(ValueOperations):
                 the wrong kind.
         """
         check_timeout(timeout, "memoize")
+        check_callables(
+            make_name=make_name,
+            unless=unless,
+            forced_update=forced_update,
+            is_stale=is_stale,
+            response_filter=response_filter,
+            hash_method=hash_method,
+        )
         options = MemoizeOptions(
             make_name=make_name,
             unless=unless,

@@ -8,7 +8,6 @@ none.
 
 from __future__ import annotations
 
-import inspect
 import weakref
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from typing import Any, Protocol, cast
 
 from werkzeug.exceptions import HTTPException
 
-from .arguments import witness_arguments
+from .arguments import Binder, witness_arguments
 from .conditions import stale_check, with_call
 from .driving import Pending, Step
 from .entry import Entry, Witness
 from .errors import CacheError, UncacheableArgument
 from .explain import explain_view, key_elsewhere
-from .keys import SAFE_METHODS, KeyExplanation, KeyPart, KeySpec, view_key
+from .keys import SAFE_METHODS, KeyExplanation, KeyPart, KeySpec, source_of, view_key
 from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
 from .query import Query
@@ -107,6 +106,7 @@ class CachedPolicy(ReadThrough):
         self.options = options
         self._unless = with_call(options.unless, function)
         self._forced = with_call(options.forced_update)
+        self.binder = Binder(function)
         self._default_make = self.make_cache_key
         self._specs: tuple[AppState, KeySpec, KeySpec] | None = None
         #: The view that was asked about last, and the answer: most callables serve one.
@@ -145,7 +145,7 @@ class CachedPolicy(ReadThrough):
         if target is self.target:
             query = self._helper_query(state, request, args, kwargs)
         else:
-            query = self._view_query(state, request, args, kwargs)
+            query = self._view_query(state, request, target.name, args, kwargs)
         if isinstance(query, str):
             return self._bypass(state, target, query)
         lookup = Lookup(state.observer, target)
@@ -193,7 +193,12 @@ class CachedPolicy(ReadThrough):
     # What is asked for.
 
     def _view_query(
-        self, state: AppState, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        state: AppState,
+        request: Any,
+        endpoint: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Query | str:
         """What a request to this view asks the store for, or why it does not ask."""
         method = request.method
@@ -213,7 +218,7 @@ class CachedPolicy(ReadThrough):
             return "uncacheable_argument"
         if key is None:
             return "no_key"
-        query = Query(str(key), request_witness(request), args, kwargs)
+        query = Query(str(key), request_witness(request, endpoint), args, kwargs)
         query.request = request
         if method == "HEAD":
             query.refusal = "head"
@@ -234,11 +239,21 @@ class CachedPolicy(ReadThrough):
                 key = view_key(spec, NO_REQUEST if request is None else request)
             if key is None:
                 return "no_key"
-            witness = Witness(self.name, witness_arguments(args, kwargs), "", "", "")
+            witness = Witness(self.name, self._call_witness(args, kwargs), "", "", "")
         except UncacheableArgument as error:
             warn_once(f"{self.name} runs uncached: {error}")
             return "uncacheable_argument"
         return Query(str(key), witness, args, kwargs)
+
+    def _call_witness(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        """The identity of a helper's call, however its arguments were passed."""
+        if not (args or kwargs):
+            return ()
+        try:
+            return witness_arguments(self.binder.bind(args, kwargs), {})
+        except TypeError:
+            # The call does not fit: the function will say so.
+            return witness_arguments(args, kwargs)
 
     def target_of(self, state: AppState, request: Any) -> Target:
         """The endpoint that a request matched, if this is its view, decorators aside.
@@ -300,7 +315,7 @@ class CachedPolicy(ReadThrough):
             ignore_query=frozenset(options.ignore_query),
             vary=options.vary,
             strategy=config.key_strategy if for_view else "compatible",
-            source=inspect.getsource(self.function) if checks else "",
+            source=source_of(self.function) if checks else "",
             hash_method=options.hash_method or config.hash_method,
             whole_request=for_view,
         )
@@ -312,17 +327,27 @@ class CachedPolicy(ReadThrough):
         return None if decorated is None else normalize_timeout(decorated.cache_timeout)
 
     def admit(self, state: AppState, query: Query, value: Any) -> Admission:
+        if query.request is None:
+            admission = self._admit_with(admit_value, state, value)
+        else:
+            # A generator's body runs in here.
+            with watching(query.request) as seen:
+                admission = self._admit_with(admit, state, value)
+            query.reads |= seen
+        if isinstance(value, HTTPException) and not (admission.reason or revivable(state, value)):
+            return admission._replace(reason="serialization")
+        return admission
+
+    def _admit_with(
+        self, decide: Callable[..., Admission], state: AppState, value: Any
+    ) -> Admission:
         options = self.options
-        decide = admit_value if query.request is None else admit
-        admission = decide(
+        return decide(
             value,
             response_filter=options.response_filter,
             store_cookies=options.store_cookies,
             stream_limit=state.config.stream_limit,
         )
-        if isinstance(value, HTTPException) and not (admission.reason or revivable(state, value)):
-            return admission._replace(reason="serialization")
-        return admission
 
     def query_matters(self) -> bool:
         # A key that has anything to do with the query leaves out of it what it leaves out.
@@ -349,14 +374,15 @@ class CachedPolicy(ReadThrough):
             args: The view's arguments, to build the path of; none inside a request to the view
                 itself means that request.
             path: The ``request.path`` to make the key for. Where the function has an argument
-                of this name, it is that argument.
+                of this name, text that does not begin with a slash is that argument.
             query_args: The query string to make the key for: text, a mapping or pairs.
             kwargs: The view's arguments by name.
         """
         # The released library passes this one to whatever takes its place.
         kwargs.pop("use_request", None)
         names = get_arg_names(self.function)
-        if path is not None and "path" in names:
+        # A request's path begins with a slash, what ``<path:path>`` matched never does.
+        if path is not None and "path" in names and not str(path).startswith("/"):
             kwargs["path"], path = path, None
         if query_args is not None and "query_args" in names:
             kwargs["query_args"], query_args = query_args, None

@@ -15,6 +15,7 @@ from .utils import normalize_timeout
 from .views import is_behind
 
 __all__ = [
+    "check_callables",
     "check_collisions",
     "check_config_type",
     "check_function",
@@ -66,6 +67,13 @@ def check_function(function: object, name: str) -> None:
         )
 
 
+def check_callables(**arguments: object) -> None:
+    """Refuse a decorator's argument that has to be called and cannot be."""
+    for name, value in arguments.items():
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} is {value!r}; pass a function, or None")
+
+
 def check_collisions(collisions: CollisionPolicy | None) -> CollisionPolicy | None:
     """A decorator's ``collisions=``, if it is one."""
     if collisions not in (None, "report", "refuse", "allow"):
@@ -73,11 +81,11 @@ def check_collisions(collisions: CollisionPolicy | None) -> CollisionPolicy | No
     return collisions
 
 
-def names_of(names: bool | Iterable[str], argument: str) -> Any:
-    """A sequence of names as a tuple; a bool as it is."""
+def names_of(names: bool | Iterable[str] | None, argument: str) -> Any:
+    """A sequence of names as a tuple; a bool as it is; ``None`` as no names."""
     if isinstance(names, str):
         raise TypeError(f"{argument} is the text {names!r}; pass a list of names")
-    return bool(names) if isinstance(names, bool | int) else tuple(names)
+    return bool(names) if names is None or isinstance(names, int) else tuple(names)
 
 
 def method_names(methods: Iterable[str]) -> frozenset[str]:

@@ -21,8 +21,6 @@ def with_call(
     """
     if condition is None:
         return None
-    if not callable(condition):
-        raise TypeError(f"expected a callable, got {condition!r}; wrap it in a lambda")
     if wants_args(condition):
         return lambda args, kwargs: condition(*leading, *args, **kwargs)
     return lambda args, kwargs: condition()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
-from jinja2 import nodes
+from jinja2 import Undefined, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
@@ -31,6 +31,7 @@ from .query import Query
 from .responses import Admission
 from .state import AppState
 from .utils import make_template_fragment_key, normalize_timeout
+from .values import delete_if_possible
 
 if TYPE_CHECKING:
     from .cached import StateProvider
@@ -81,25 +82,19 @@ class CacheExtension(Extension):
         caller: Callable[[], str],
     ) -> str:
         cache: Any = getattr(self.environment, JINJA_CACHE_ATTR_NAME)
+        # What is not defined counts as the text it renders to, or is the template's error.
+        vary = [str(part) if isinstance(part, Undefined) else part for part in vary]
         try:
             key = make_template_fragment_key(name, vary)
         except UncacheableArgument as error:
             warn_once(f"the template fragment {name!r} is not cached: {error}")
             return caller()
         if timeout == "del":
-            delete_fragment(cache, key)
+            delete_if_possible(cache, key)
             return caller()
         witness = Witness((name, content), witness_arguments(tuple(vary), {}), "", "", "")
         fragment = Fragment(cache, name, caller, normalize_timeout(timeout), unnamed)
         return fragment.render(key, witness)
-
-
-def delete_fragment(cache: Any, key: str) -> None:
-    """Delete a fragment while its template renders, which goes on if the store fails."""
-    try:
-        cache.delete(key)
-    except Exception as error:
-        cache.state().failed("delete", error, handled=True)
 
 
 class Fragment(ReadThrough):

@@ -11,6 +11,7 @@ key (query, ``vary``, method, source) follows as ``#`` and a hash of the length-
 from __future__ import annotations
 
 import hashlib
+import inspect
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ __all__ = [
     "RequestLike",
     "digest",
     "request_for",
+    "source_of",
     "view_key",
     "view_parts",
 ]
@@ -144,6 +146,8 @@ class KeySpec:
 
     #: Whether the key is the prefix and the path, nothing hashed.
     is_plain: bool = field(init=False)
+    #: What is around the path in a plain key, where that is so simple.
+    around: tuple[str, str] | None = field(init=False)
     #: Whether the key cannot be made without a request path.
     needs_path: bool = field(init=False)
     #: Whether any of the query string is part of the key.
@@ -157,6 +161,9 @@ class KeySpec:
         object.__setattr__(self, "needs_path", strict or has_path)
         object.__setattr__(self, "counts_query", counts_query)
         object.__setattr__(self, "is_plain", isinstance(self.prefix, str) and not hashes)
+        simple = isinstance(self.prefix, str) and has_path and self.prefix.count("%") == 1
+        around = self.prefix.split("%s") if isinstance(self.prefix, str) and simple else None
+        object.__setattr__(self, "around", tuple(around) if around else None)
 
     @property
     def needs_request(self) -> bool:
@@ -169,6 +176,9 @@ class KeySpec:
 def view_key(spec: KeySpec, request: RequestLike) -> str:
     """The key of a request under ``spec``."""
     if spec.is_plain and (request.method in SAFE_METHODS or not spec.whole_request):
+        around = spec.around
+        if around is not None:
+            return f"{around[0]}{request.path}{around[1]}"
         return fill_prefix(spec, request.path)
     return view_parts(spec, request)[0]
 
@@ -262,6 +272,14 @@ def _optional(name: str, value: str | None, origin: str) -> tuple[KeyPart, str |
     return KeyPart(name, value, origin), b"\x01" + value.encode("utf-8", "surrogatepass")
 
 
+def source_of(function: Callable[..., Any]) -> str:
+    """A function's source text, or its code where there is no text to read (for a partial, say)."""
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return arguments.identify(function).data.hex()
+
+
 def frame(data: str | bytes) -> bytes:
     """``data`` behind its length, so that no two lists of parts make the same bytes."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
@@ -270,9 +288,7 @@ def frame(data: str | bytes) -> bytes:
 
 def digest(data: bytes, hash_method: HashMethod) -> str:
     """The hexadecimal hash that goes into a key."""
-    hashed = hash_method()
-    hashed.update(data)
-    return hashed.hexdigest()[:DIGEST_LENGTH]
+    return hash_method(data).hexdigest()[:DIGEST_LENGTH]
 
 
 def request_for(

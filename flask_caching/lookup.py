@@ -22,7 +22,7 @@ from .entry import Entry, Witness
 from .errors import SerializationError, UnreadableEntry
 from .observer import Collision, Load, Lookup, Target, Wait
 from .parsing import warn_user
-from .query import Query, made_under, new_version, same_variant, variant_of, version_values
+from .query import Query, new_version, same_variant, variant_of, version_values
 from .responses import Admission
 from .singleflight import Flight, Landing, Result
 from .state import AppState
@@ -77,6 +77,7 @@ class ReadThrough:
     def find(self, state: AppState, query: Query, lookup: Lookup) -> Any | Miss:
         """Read the store once. Returns the value on a hit."""
         lookup.key = query.key
+        query.looked = state.flights.stored
         try:
             if query.version_keys:
                 entry = self._read_versioned(state, query)
@@ -153,14 +154,15 @@ class ReadThrough:
         self, state: AppState, entry: Entry, stored: Witness, asked: Witness
     ) -> str | None:
         """What makes the askers different requests, if they are."""
+        if stored.host != asked.host and (state.refuses_other_hosts or "host" in entry.reads):
+            # First, since it is refused where the others are only reported.
+            return "host"
         if stored.function != asked.function:
             return "endpoint"
         if stored.arguments != asked.arguments:
             return "arguments"
         if stored.method != asked.method:
             return "method"
-        if stored.host != asked.host and (state.refuses_other_hosts or "host" in entry.reads):
-            return "host"
         if stored.query != asked.query and "query" in entry.reads and self.query_matters():
             return "query"
         return None
@@ -178,32 +180,53 @@ class ReadThrough:
             lookup: The bracket around the call.
             forced: Run the function whatever others do.
         """
-        alone = forced or lookup.degraded or bool(query.refusal)
         deadline = time.monotonic() + state.flights.timeout
-        flight, leads = state.flights.begin(query.key, alone=alone)
-        while not leads:
-            with Wait(state.observer, lookup.target) as wait:
-                result: Result | None = yield flight, deadline - time.monotonic()
-                if isinstance(result, Entry) and made_under(result, query):
-                    value = self.judge(state, query, lookup, result)
-                    if value is not MISS:
-                        # It looked and found nothing: a miss, though another one paid for it.
-                        lookup.outcome = "miss"
-                        lookup.saved_seconds = 0.0
-                        wait.served = True
-                        return value
-            # One of those who waited for a load that failed leads the next one, in time.
-            alone = result is not Landing.FAILED or time.monotonic() >= deadline
-            flight, leads = state.flights.begin(query.key, alone=alone)
+        own = forced
+        while True:
+            versions = self._current_versions(state, query, lookup)
+            begun = state.flights.begin(
+                query.key,
+                versions,
+                since=query.looked,
+                alone=own or lookup.degraded or bool(query.refusal),
+                shared=not query.refusal,
+            )
+            if begun is None:
+                value = self.find(state, query, lookup)
+            elif begun[1]:
+                break
+            else:
+                with Wait(state.observer, lookup.target) as wait:
+                    result: Result | None = yield begun[0], deadline - time.monotonic()
+                    value = self._landed(state, query, lookup, result)
+                    wait.served = value is not MISS
+                # One of those who waited for a load that failed leads the next one, in time.
+                own = result is not Landing.FAILED or time.monotonic() >= deadline
+            if value is not MISS:
+                # It looked and found nothing: a miss, though another one paid for it.
+                lookup.outcome = "miss"
+                lookup.saved_seconds = 0.0
+                return value
+        flight = begun[0]
         landing: Result = Landing.FAILED
         try:
-            versions = self._current_versions(state, query, lookup)
             with Load(state.observer, lookup.target, _name(self.function)) as load:
                 value = yield from self.run_function(query)
             value, landing = self._settle(state, query, lookup, flight, value, load, versions)
         finally:
             state.flights.land(flight, landing)
         return value
+
+    def _landed(
+        self, state: AppState, query: Query, lookup: Lookup, result: Result | None
+    ) -> Any | Miss:
+        """What another caller's load has for this one."""
+        if not isinstance(result, Entry):
+            return MISS
+        if state.entries is state.store:
+            return self.judge(state, query, lookup, result)
+        # Overriding methods may keep another value for each caller under one key.
+        return self.find(state, query, lookup)
 
     def _settle(
         self,

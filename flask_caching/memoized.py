@@ -21,7 +21,7 @@ from .cached import StateProvider
 from .conditions import stale_check, with_call
 from .driving import Pending
 from .errors import UncacheableArgument
-from .keys import KeyExplanation, KeyPart, digest, frame
+from .keys import KeyExplanation, KeyPart, digest, frame, source_of
 from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
 from .query import Query, new_version
@@ -78,7 +78,7 @@ class MemoizePolicy(ReadThrough):
         self._unless = with_call(options.unless, function)
         self._forced = with_call(options.forced_update)
         self._default_make = self.make_cache_key
-        self._framed: tuple[AppState, str, bytes] | None = None
+        self._framed: tuple[AppState, bytes] | None = None
         self._decorated: weakref.ref[Any]
 
     def decorate(self, timeout: Timeout, forget: Callable[[Any], None]) -> Any:
@@ -160,8 +160,12 @@ class MemoizePolicy(ReadThrough):
         """
         framed = self._framed
         if framed is None or framed[0] is not state:
-            framed = self._framed = self._frame(state)
-        _, name, identity = framed
+            framed = self._framed = (state, self._frame(state))
+        name, identity = self.name, framed[1]
+        if self.options.make_name is not None:
+            # Asked at each call: applications put the user or the language into it.
+            name = self.options.make_name(name)
+            identity = frame(name) + identity
         encoded = self._encoded(args, kwargs, state.config.key_strategy == "strict")
         hash_method = self.options.hash_method or state.config.hash_method
         return f"memo/{name}/{digest(identity + encoded, hash_method)}"
@@ -176,16 +180,13 @@ class MemoizePolicy(ReadThrough):
             # decorator below shows a signature that is not the one it takes.
             return encode((args, kwargs), strict=strict).data
 
-    def _frame(self, state: AppState) -> tuple[AppState, str, bytes]:
-        """What is the same in every key of the function: its name and identity."""
+    def _frame(self, state: AppState) -> bytes:
+        """What is the same in every key of the function under one application, hashed once."""
         checks = self.options.source_check
         checks = state.config.source_check if checks is None else checks
-        source = inspect.getsource(self.function) if checks else ""
-        if self.options.make_name is None:
-            return state, self.name, frame(self.identity.data) + frame(source)
-        # The application gives functions one name so that they share their entries.
-        name = self.options.make_name(self.name)
-        return state, name, frame(name) + frame(source)
+        source = source_of(self.function) if checks else ""
+        hash_method = self.options.hash_method or state.config.hash_method
+        return digest(frame(self.identity.data) + frame(source), hash_method).encode()
 
     def make_cache_key(self, function: Any, *args: Any, **kwargs: Any) -> str:
         """The key of a call.

@@ -11,7 +11,6 @@ from .entry import Entry, Form, Witness
 
 __all__ = [
     "Query",
-    "made_under",
     "new_version",
     "same_variant",
     "variant_of",
@@ -34,20 +33,17 @@ class Query:
             if it may.
         reads: What the function was seen to read of the request while it ran.
         entry: The entry that answered the call, once there is one.
+        looked: How many loads had been stored when the call last looked into the store.
     """
 
-    __slots__ = (
-        "args",
-        "entry",
-        "key",
-        "kwargs",
-        "reads",
-        "refusal",
-        "request",
-        "version_keys",
-        "versions",
-        "witness",
-    )
+    # Defaults on the class: a hit sets few of them.
+    version_keys: tuple[str, ...] = ()
+    versions: tuple[str | None, ...] = ()
+    request: Any = None
+    refusal: str = ""
+    reads: frozenset[str] = frozenset()
+    entry: Entry | None = None
+    looked: int | None = None
 
     def __init__(
         self, key: str, witness: Witness | None, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -56,12 +52,6 @@ class Query:
         self.witness = witness
         self.args = args
         self.kwargs = kwargs
-        self.version_keys: tuple[str, ...] = ()
-        self.versions: tuple[str | None, ...] = ()
-        self.request: Any = None
-        self.refusal = ""
-        self.reads: frozenset[str] = frozenset()
-        self.entry: Entry | None = None
 
 
 def version_values(entries: Sequence[Entry | None]) -> tuple[str | None, ...]:
@@ -72,11 +62,6 @@ def version_values(entries: Sequence[Entry | None]) -> tuple[str | None, ...]:
 def new_version(expires_at: float) -> Entry:
     """An entry with a random version: 64 bits, never equal to an earlier one in practice."""
     return Entry(Form.PLAIN, uuid.uuid4().hex[:16], created_at=time.time(), expires_at=expires_at)
-
-
-def made_under(entry: Entry, query: Query) -> bool:
-    """Whether another caller's entry is no older than the versions that the query read."""
-    return None in query.versions or entry.versions == query.versions
 
 
 def same_variant(vary: tuple[tuple[str, str], ...], request: Any) -> bool:

@@ -8,13 +8,13 @@ without a look at the host is right for every host; one that was not, is not.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, cast
 
 from werkzeug.datastructures import EnvironHeaders
 
-__all__ = ["watching"]
+__all__ = ["note", "watching"]
 
 #: Attributes of a request, and which of the two inputs reading them reads.
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -36,14 +36,26 @@ _SEEN = "_flask_caching_seen"
 class _WatchedHeaders(EnvironHeaders):
     """The request's headers, noting when the host is asked for."""
 
-    def __init__(self, environ: Any, seen: set[str]) -> None:
-        super().__init__(environ)
-        self._seen = seen
+    def __init__(self, request: Any) -> None:
+        super().__init__(request.environ)
+        self._request = request
 
     def __getitem__(self, key: Any, *rest: Any, **options: Any) -> Any:
-        if isinstance(key, str) and key.lower() in ("host", "x-forwarded-host"):
-            self._seen.add("host")
+        self._note(key)
         return super().__getitem__(key, *rest, **options)
+
+    def _get_key(self, key: Any) -> Any:
+        # What ``get`` and ``in`` go through since Werkzeug 3.1.
+        self._note(key)
+        return super()._get_key(key)
+
+    def __iter__(self) -> Any:
+        note(self._request, ("host",))
+        return super().__iter__()
+
+    def _note(self, key: Any) -> None:
+        if isinstance(key, str) and key.lower() in ("host", "x-forwarded-host"):
+            note(self._request, ("host",))
 
 
 #: Request class to its watched subclass. An application has one, or a few.
@@ -59,11 +71,15 @@ def watching(request: Any) -> Generator[set[str]]:
     """
     plain = type(cast("object", request))
     seen: set[str] = set()
-    if _SEEN in request.__dict__:
-        # A cached view called by a cached view: the outer call watches already.
-        outer = request.__dict__[_SEEN]
-        yield seen
-        outer |= seen
+    outer = request.__dict__.get(_SEEN)
+    if outer is not None:
+        # A view behind two caches: what the inner one reads, the outer one reads too.
+        request.__dict__[_SEEN] = seen
+        try:
+            yield seen
+        finally:
+            outer |= seen
+            request.__dict__[_SEEN] = outer
         return
     headers = request.headers
     request.__dict__[_SEEN] = seen
@@ -74,13 +90,20 @@ def watching(request: Any) -> Generator[set[str]]:
         del request.__dict__[_SEEN]
         yield seen
         return
-    request.headers = _WatchedHeaders(request.environ, seen)
+    request.headers = _WatchedHeaders(request)
     try:
         yield seen
     finally:
         request.headers = headers
         request.__class__ = plain
         request.__dict__.pop(_SEEN, None)
+
+
+def note(request: Any, inputs: Iterable[str]) -> None:
+    """Note that inputs of a request were read, if anyone watches."""
+    seen = request.__dict__.get(_SEEN)
+    if seen is not None:
+        seen.update(inputs)
 
 
 def watched_class(plain: type[Any]) -> type[Any]:
@@ -100,7 +123,7 @@ def watched_class(plain: type[Any]) -> type[Any]:
 
 def _watched(plain: type[Any], name: str, inputs: tuple[str, ...]) -> property:
     def read(self: Any) -> Any:
-        self.__dict__[_SEEN].update(inputs)
+        note(self, inputs)
         if name in self.__dict__:
             # Set in __init__, or computed before.
             return self.__dict__[name]

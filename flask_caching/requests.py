@@ -28,6 +28,8 @@ __all__ = [
 #: Stands for the request where a key needs none.
 NO_REQUEST = request_for("")
 
+_new_tuple: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
+
 #: Where a request keeps the policies whose view is running for it.
 RUNNING = "_flask_caching_running"
 
@@ -40,18 +42,25 @@ def current_request() -> Any:
         return None
 
 
-def request_witness(request: Any) -> Witness:
+def request_witness(request: Any, endpoint: str) -> Witness:
     """Who a view's entry is made for."""
     method = request.method
     environ = request.environ
     view_args = request.view_args
-    return Witness(
-        request.endpoint,
-        witness_arguments((), view_args) if view_args else (),
-        "GET" if method == "HEAD" else method,
-        f"{environ.get('HTTP_HOST', '')}{environ.get('SCRIPT_NAME', '')}",
-        environ.get("QUERY_STRING", ""),
+    host = environ.get("HTTP_HOST", "")
+    root = environ.get("SCRIPT_NAME")
+    # Past the constructor, which takes as long as all the rest of this.
+    made: Witness = _new_tuple(
+        Witness,
+        (
+            endpoint,
+            witness_arguments((), view_args) if view_args else (),
+            "GET" if method == "HEAD" else method,
+            f"{host}{root}" if root else host,
+            environ.get("QUERY_STRING", ""),
+        ),
     )
+    return made
 
 
 def is_call_of(request: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:

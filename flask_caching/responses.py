@@ -20,7 +20,7 @@ from werkzeug.http import parse_cache_control_header, parse_set_header
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .entry import StoredItems
-from .typing import Timeout, is_tuple
+from .typing import Timeout, is_iterator, is_tuple
 from .utils import normalize_timeout
 
 __all__ = ["Admission", "CachedResponse", "admit", "admit_value"]
@@ -94,18 +94,19 @@ def admit(
         store_cookies: Whether a response with Set-Cookie may be stored.
         stream_limit: Bytes up to which a streamed body is buffered.
     """
-    value, reason = _without_generator(value, stream_limit)
     facts = _facts_of(value)
-    reason = reason or _cookie_reason(facts, store_cookies)
+    reason = _cookie_reason(facts, store_cookies)
+    if response_filter is None:
+        reason = reason or _refusal(facts)
+    # What is refused is not buffered, which gives up sending the body while it is being made.
+    if not reason:
+        value, reason = _without_generator(value, facts, stream_limit)
     if response_filter is not None:
         shown = facts.response if isinstance(value, HTTPException) else value
         if not response_filter(shown):
             reason = reason or "filter"
-    else:
-        reason = reason or _refusal(facts)
     if facts.response is not None and not reason:
-        # Last, since it gives up sending the body while it is being made.
-        reason = buffer_response(facts.response, stream_limit)
+        reason = buffer_response(facts.response, _mimetype(facts), stream_limit)
     vary = tuple(sorted(parse_set_header(", ".join(facts.headers.getlist("Vary"))).as_set()))
     timeout = value.timeout if isinstance(value, CachedResponse) else None
     if timeout is None and isinstance(facts.response, CachedResponse):
@@ -179,8 +180,9 @@ def _refusal(facts: _Facts) -> str:
     status, headers = facts.status, facts.headers
     if status in REFUSED_STATUSES or status < 200 or status >= 500:
         return "status"
+    # In lower case: names of directives have no case (RFC 9111 section 5.2).
     control = parse_cache_control_header(
-        ", ".join(headers.getlist("Cache-Control")), cls=ResponseCacheControl
+        ", ".join(headers.getlist("Cache-Control")).lower(), cls=ResponseCacheControl
     )
     if "no-store" in control:
         return "no_store"
@@ -191,12 +193,17 @@ def _refusal(facts: _Facts) -> str:
     return ""
 
 
-def _without_generator(value: Any, limit: int) -> tuple[Any, str]:
+def _mimetype(facts: _Facts) -> str:
+    return facts.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _without_generator(value: Any, facts: _Facts, limit: int) -> tuple[Any, str]:
     """A view's return value with a generator joined, and why that was given up if it was."""
     body = _body_of(value)
-    streams = isinstance(body, Iterator)
-    if not streams:
+    if not is_iterator(body):
         return value, ""
+    if _mimetype(facts) in ENDLESS_TYPES:
+        return value, "streamed"
     joined, reason = _join(*buffer_iterator(body, limit))
     return (joined, *_items_of(value)[1:]) if body is not value else joined, reason
 
@@ -212,11 +219,11 @@ def _body_of(value: Any) -> Any:
     return items[0] if items else value
 
 
-def buffer_response(response: Any, limit: int) -> str:
+def buffer_response(response: Any, mimetype: str, limit: int) -> str:
     """Read a streamed response into memory. Returns why that was not done; empty if it was."""
     if not response.is_streamed and not response.direct_passthrough:
         return ""
-    if response.mimetype in ENDLESS_TYPES:
+    if mimetype in ENDLESS_TYPES:
         return "streamed"
     if (response.content_length or 0) > limit:
         return "too_large"

@@ -16,14 +16,16 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from contextvars import ContextVar
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from .entry import Entry
 
 __all__ = ["Flight", "Landing", "Result", "SingleFlight"]
 
-#: Keys remembered as not worth waiting for (their loads were not stored).
-_UNSHARED_LIMIT = 1024
+T = TypeVar("T")
+
+#: Keys remembered as stored lately, and as not worth waiting for (their loads were not stored).
+_KEYS_REMEMBERED = 1024
 
 
 class Landing(Enum):
@@ -43,16 +45,22 @@ class Flight:
 
     Attributes:
         key: What is loaded.
+        versions: The versions that the value is made under; of no use to callers under others.
+        shared: Whether others may wait for it; not for a load that is known to store nothing.
         landed: Resolves to the load's :data:`Result`; awaitable through ``asyncio.wrap_future``.
         superseded: Whether the key was written or deleted after the load began.
         lock: Held while the loaded value is written, and while the flight is superseded, so
             that one comes wholly before the other.
     """
 
-    __slots__ = ("key", "landed", "lock", "superseded")
+    __slots__ = ("key", "landed", "lock", "shared", "superseded", "versions")
 
-    def __init__(self, key: str) -> None:
+    def __init__(
+        self, key: str, versions: tuple[str | None, ...] = (), shared: bool = True
+    ) -> None:
         self.key = key
+        self.versions = versions
+        self.shared = shared
         self.landed: Future[Result] = Future()
         # Running, so that a waiter's cancellation cannot cancel it for everybody.
         self.landed.set_running_or_notify_cancel()
@@ -83,26 +91,45 @@ class SingleFlight:
         self._lock = threading.Lock()
         self._flights: dict[str, list[Flight]] = {}
         self._unshared: OrderedDict[str, None] = OrderedDict()
+        #: Loads that stored a value, and which of them was the last of a key.
+        self.stored = 0
+        self._stored_at: OrderedDict[str, int] = OrderedDict()
 
-    def begin(self, key: str, *, alone: bool = False) -> tuple[Flight, bool]:
+    def begin(
+        self,
+        key: str,
+        versions: tuple[str | None, ...] = (),
+        *,
+        since: int | None = None,
+        alone: bool = False,
+        shared: bool = True,
+    ) -> tuple[Flight, bool] | None:
         """Join the load of ``key`` that is under way, or start one.
 
         Args:
             key: What is to be loaded.
+            versions: The versions that it must be made under.
+            since: What :attr:`stored` was when the caller last looked into the store.
             alone: Start a load in any case.
+            shared: Whether others may join it.
 
         Returns:
-            The flight, and whether the caller leads it. A leader must call :meth:`land`.
+            The flight, and whether the caller leads it; a leader must call :meth:`land`.
+            ``None`` if another load stored the key since the caller looked.
         """
+        led = _led.get()
         with self._lock:
-            flights = self._flights.get(key)
-            if flights and self.coalesce and not alone and key not in self._unshared:
-                leader = flights[0]
-                if leader not in _led.get():
-                    return leader, False
-            flight = Flight(key)
-            self._flights.setdefault(key, []).append(flight)
-        _led.set((*_led.get(), flight))
+            alone = alone or not self.coalesce or key in self._unshared
+            if not alone and since is not None and self._stored_at.get(key, 0) > since:
+                return None
+            flights = self._flights.setdefault(key, [])
+            if not (alone or any(flight in led for flight in flights)):
+                for flight in flights:
+                    if flight.shared and flight.versions == versions:
+                        return flight, False
+            flight = Flight(key, versions, shared)
+            flights.append(flight)
+        _led.set((*led, flight))
         return flight, True
 
     def land(self, flight: Flight, result: Result) -> None:
@@ -110,12 +137,12 @@ class SingleFlight:
         _led.set(tuple(other for other in _led.get() if other is not flight))
         with self._lock:
             self._forget(flight)
-            if result is Landing.REFUSED:
-                self._unshared[flight.key] = None
-                if len(self._unshared) > _UNSHARED_LIMIT:
-                    self._unshared.popitem(last=False)
-            elif isinstance(result, Entry):
+            if isinstance(result, Entry):
                 self._unshared.pop(flight.key, None)
+                self.stored += 1
+                _remember(self._stored_at, flight.key, self.stored)
+            elif result is Landing.REFUSED and flight.shared:
+                _remember(self._unshared, flight.key, None)
         flight.landed.set_result(result)
 
     def supersede(self, *keys: str) -> None:
@@ -144,6 +171,13 @@ class SingleFlight:
             flights.remove(flight)
             if not flights:
                 del self._flights[flight.key]
+
+
+def _remember(keys: OrderedDict[str, T], key: str, what: T) -> None:
+    keys[key] = what
+    keys.move_to_end(key)
+    if len(keys) > _KEYS_REMEMBERED:
+        keys.popitem(last=False)
 
 
 _all: weakref.WeakSet[SingleFlight] = weakref.WeakSet()

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from flask import Flask
 
+from .backends.base import normalize_timeout
 from .config import CacheConfig
 from .entry import Entry
 from .errors import UnreadableEntry
@@ -94,6 +95,9 @@ class AppState:
 
     def expiry(self, timeout: float | None) -> float:
         """Unix time at which something written now expires; ``0.0`` for never."""
+        if timeout is None:
+            # The backend's own: a factory, or the application at run time, may have set another.
+            timeout = normalize_timeout(getattr(self.backend, "default_timeout", None))
         seconds = self.config.default_timeout if timeout is None else timeout
         return time.time() + seconds if seconds else 0.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeGuard
@@ -16,6 +16,7 @@ __all__ = [
     "QueryArgs",
     "Source",
     "Timeout",
+    "is_iterator",
     "is_tuple",
 ]
 
@@ -65,3 +66,8 @@ MISS: Final = Miss.MISS
 def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
     """Whether ``value`` is a tuple, and one of anything to type checkers."""
     return isinstance(value, tuple)
+
+
+def is_iterator(value: object) -> TypeGuard[Iterator[Any]]:
+    """Whether ``value`` is an iterator, and one of anything to type checkers."""
+    return isinstance(value, Iterator)

@@ -12,14 +12,14 @@ from .backends.base import SupportsTouch, SupportsTTL
 from .driving import Pending
 from .entry import Entry
 from .errors import BackendError, CacheError, SerializationError, UnreadableEntry
-from .lookup import ReadThrough
+from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
 from .query import Query
 from .state import AppState
 from .typing import MISS, Miss, Timeout
 from .utils import normalize_timeout
 
-__all__ = ["OverriddenEntries", "ValueOperations", "overrides_values"]
+__all__ = ["OverriddenEntries", "ValueOperations", "delete_if_possible", "overrides_values"]
 
 T = TypeVar("T")
 
@@ -74,7 +74,8 @@ class ValueOperations:
 
     def get_dict(self, *keys: str) -> dict[str, Any]:
         """The values of ``keys`` by key, ``None`` for those that are not there."""
-        return dict(zip(keys, self.get_many(*keys), strict=True))
+        # Not what a subclass may have made of get_many: it may have changed the keys already.
+        return dict(zip(keys, ValueOperations.get_many(self, *keys), strict=True))
 
     def get_or_set(self, key: str, default: Callable[[], T] | T, timeout: Timeout = None) -> T:
         """The value under ``key``; stored first if it is not there.
@@ -116,11 +117,15 @@ class ValueOperations:
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:
         """Store ``value`` unless ``key`` exists. Returns whether it was stored."""
         state = self.state()
-        return _store(state, "add", state.store.add_entry, key, value, timeout)
+        stored = _store(state, "add", state.store.add_entry, key, value, timeout)
+        if stored:
+            state.flights.supersede(key)
+        return stored
 
     def set_many(self, mapping: Mapping[str, Any], timeout: Timeout = None) -> list[str]:
         """Store several values. Returns the keys that were stored."""
-        return [key for key, value in mapping.items() if self.set(key, value, timeout)]
+        write = ValueOperations.set
+        return [key for key, value in mapping.items() if write(self, key, value, timeout)]
 
     def inc(self, key: str, delta: int = 1) -> int | None:
         """Add ``delta`` to an integer; a missing one counts as 0. Returns the new value."""
@@ -154,8 +159,9 @@ class ValueOperations:
 
     def unlink(self, *keys: str) -> list[str]:
         """:meth:`delete_many`, in the background where the store can do that (Redis)."""
-        name = "unlink" if hasattr(self.state().backend, "unlink") else "delete_many"
-        return list(self._change(name, (), *keys, supersedes=keys))
+        if not hasattr(self.state().backend, "unlink"):
+            return self.delete_many(*keys)
+        return list(self._change("unlink", (), *keys, supersedes=keys))
 
     def clear(self) -> bool:
         """Remove everything that is this cache's own. Returns whether it did."""
@@ -203,11 +209,12 @@ def _attempt(
     """
     try:
         return call(*args)
-    except (CacheError, TypeError, ValueError):
-        # A wrong argument, not a failing store: the caller's to see.
-        raise
     except Exception as error:
-        ignored = state.config.ignore_errors
+        tolerant = _tolerant.get()
+        if isinstance(error, CacheError | TypeError | ValueError) and not tolerant:
+            # A wrong argument, not a failing store: the caller's to see.
+            raise
+        ignored = tolerant or state.config.ignore_errors
         state.failed(operation, error, handled=ignored)
         if lookup is not None:
             lookup.outcome = "error"
@@ -309,6 +316,19 @@ class _Offer:
         return self.entry.replaced(*state.codec.freeze(value), self.entry.expires_at)
 
 
+#: Whether a failing store is to be a store without the key, as under ``CACHE_IGNORE_ERRORS``.
+_tolerant: ContextVar[bool] = ContextVar("flask_caching_tolerant", default=False)
+
+
+def delete_if_possible(values: ValueOperations, key: str) -> None:
+    """``values.delete(key)``, whoever overrides it; a store that fails is only counted."""
+    token = _tolerant.set(True)
+    try:
+        values.delete(key)
+    finally:
+        _tolerant.reset(token)
+
+
 _capture: ContextVar[_Capture | None] = ContextVar("flask_caching_capture", default=None)
 _pending: ContextVar[_Offer | None] = ContextVar("flask_caching_pending", default=None)
 
@@ -340,6 +360,12 @@ class OverriddenEntries:
         form, payload = self._codec.freeze(value)
         if entry is not None:
             return entry.replaced(form, payload, entry.expires_at)
+        if key.startswith("memo/"):
+            # Without its versions it cannot be known to be current, so it is not a hit.
+            warn_once(
+                f"{type(self._values).__qualname__} keeps values itself instead of calling "
+                "super().get() and super().set(), so memoized functions run every time"
+            )
         return Entry(form, payload, created_at=time.time())
 
     def get_entries(self, keys: Sequence[str]) -> list[Entry | None]:

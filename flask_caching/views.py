@@ -34,11 +34,16 @@ def callables_behind(function: Any) -> Iterator[Any]:
 
 
 def _one_step(found: Any) -> Iterator[Any]:
+    if type(found) in (classmethod, staticmethod):
+        # Its own ``__wrapped__`` is a copy of what the function inside has.
+        yield found.__func__
+        return
     members: dict[str, Any] = getattr(found, "__dict__", {})
     if "__wrapped__" in members:
         yield members["__wrapped__"]
     if "view_class" in members:
-        for cls in members["view_class"].__mro__[:-1]:
+        view_class: type[Any] = members["view_class"]
+        for cls in view_class.__mro__[:-1]:
             namespace: dict[str, Any] = dict(vars(cls))
             yield from (member for member in namespace.values() if callable(member))
     if functools.partial in type(found).__mro__:

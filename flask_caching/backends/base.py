@@ -123,7 +123,8 @@ class BaseCache:
 
     def add(self, key: str, value: Any, timeout: float | None = None) -> bool:
         """Store ``value`` unless the key exists. Returns whether it was stored."""
-        return True
+        # In terms of the others: a backend that defines only those must not lose what is added.
+        return self.get(key) is None and self.set(key, value, timeout) is not False
 
     def delete(self, key: str) -> bool:
         """Remove ``key``. Returns whether it existed."""

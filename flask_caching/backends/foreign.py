@@ -89,7 +89,7 @@ class ForeignEntries:
     def add_entry(self, key: str, entry: Entry) -> bool:
         """Store ``entry`` unless the key exists; as atomically as the backend's own ``add``."""
         seconds = self._seconds_left(entry)
-        add = getattr(self.backend, "add", None)
+        add = _own_add(self.backend)
         if add is not None and seconds is not None:
             return _done(add(key, self._value(entry), seconds))
         if self._readable(self.backend.get(key)) is not None:
@@ -148,6 +148,15 @@ class ForeignEntries:
 def _done(result: object) -> bool:
     """Whether a write was done; ``None`` is what many backends return for yes."""
     return result is None or bool(result)
+
+
+def _own_add(backend: object) -> Callable[..., Any] | None:
+    """The backend's ``add``, unless it is that of cachelib's base class, which stores nothing."""
+    cachelib = sys.modules.get("cachelib")
+    # Asked of ``__class__``, which an observer's wrapper answers for what it wraps.
+    if cachelib is not None and getattr(backend.__class__, "add", None) is cachelib.BaseCache.add:
+        return None
+    return getattr(backend, "add", None)
 
 
 def _get_many(backend: object) -> Callable[..., Sequence[Any]] | None:

@@ -583,6 +583,13 @@ def test_arrays_differ_by_type_and_shape() -> None:
         numpy.datetime64(5, "s"), numpy.datetime64(5, "D"), numpy.dtype("i8"), numpy.dtype("i4"),
         numpy.str_("a"), content.tolist(), content.tobytes(),
     ]  # fmt: skip
+
+    class Quantity(numpy.ndarray):  # type: ignore[misc, name-defined]
+        pass
+
+    metres, feet = content.view(Quantity), content.view(Quantity)
+    metres.unit, feet.unit = "m", "ft"
+    arrays += [metres, feet]
     assert len({encode(array).data for array in arrays}) == len(arrays)
     assert encode(content[::2]).data == encode(content[::2].copy()).data
     assert encode(content.reshape(2, 3).T).data == encode(content.reshape(2, 3).T.copy()).data

@@ -421,17 +421,17 @@ def test_what_cannot_be_weakly_referenced_has_no_token() -> None:
         token(object())
 
 
-def test_an_object_that_comes_back_while_it_dies_keeps_nothing_of_others() -> None:
-    """The entry of a dead object is not removed once another object has taken its place."""
+def test_hazard_8_an_entry_of_a_dead_object_is_nobody_elses() -> None:
+    """HAZARD 8: at an address used again, the old entry neither answers nor takes the new away."""
     names: PerObject[Thing, object] = PerObject(lambda _: object())
-    thing = Thing()
-    names.get(thing)
-    ((key, (reference, _)),) = names._known.items()
-    other = Thing()
-    names._known[key] = names._known.pop(key)
-    names.get(other)
+    thing, other = Thing(), Thing()
+    stale = names.get(thing)
+    (reference, _) = names._known.pop(id(thing))
+    names._known[id(other)] = (reference, stale)
+    made = names.get(other)
+    assert made is not stale
     names._forget(id(other), reference)
-    assert len(names) == 2
+    assert names.get(other) is made
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

@@ -94,6 +94,9 @@ def test_what_is_no_error_is_not_swallowed() -> None:
         signals.send(signals.cache_view_hit)
 
 
+@pytest.mark.skipif(
+    not hasattr(signals.cache_view_miss, "muted"), reason="this blinker has no muted()"
+)
 def test_a_muted_signal_is_not_sent(told: Callable[..., None], seen: list[Any]) -> None:
     """blinker's own switch is respected."""
     signal = signals.cache_view_miss
