@@ -56,9 +56,7 @@ def compare(peer: Path, turns: int) -> dict[str, Any]:
             taken[name].append(measure(*variant))
     table = {}
     for workload in taken["released"][0]["seconds"]:
-        seconds = {
-            name: [turn["seconds"][workload] for turn in taken[name]] for name in variants
-        }
+        seconds = {name: [turn["seconds"][workload] for turn in taken[name]] for name in variants}
         ratios = [a / b for a, b in zip(seconds["instrumented"], seconds["released"], strict=True)]
         table[workload] = {
             "microseconds": {
@@ -99,7 +97,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write everything measured to a file")
     arguments = parser.parse_args()
     result = compare(arguments.peer.absolute(), arguments.turns)
-    print(f"{'microseconds, in the decorator':34}{'released':>10}{'ours':>10}{'bare':>10}{'ratio':>8}")
+    print(
+        f"{'microseconds, in the decorator':34}{'released':>10}{'ours':>10}{'bare':>10}{'ratio':>8}"
+    )
     for name, row in result["table"].items():
         released, ours, bare = (
             row["microseconds"][variant] for variant in ("released", "instrumented", "bare")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
+
 from flask_caching import Cache
 
 ROUNDS = 5
