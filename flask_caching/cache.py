@@ -129,7 +129,8 @@ class Cache(ValueOperations):
                 "decorators nor get() and set() go through; override get and set instead."
             )
         if overrides_values(type(self)):
-            state.entries = OverriddenEntries(self, state)
+            overridden = OverriddenEntries(self, state)
+            state.entries, state.stored_key = overridden, overridden.stored_key
         app.extensions.setdefault("cache", {})[self] = state.backend
         app.extensions.setdefault(_EXTENSION, {})[self] = state
         self._apps.add(app)

@@ -25,7 +25,7 @@ from .keys import SAFE_METHODS, KeyExplanation, KeyPart, KeySpec, source_of, vie
 from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
 from .query import Query
-from .reads import watching
+from .reads import note, watching
 from .requests import (
     NO_REQUEST,
     RUNNING,
@@ -156,15 +156,21 @@ class CachedPolicy(ReadThrough):
     def run_function(self, query: Query) -> Generator[Step, Any, Any]:
         try:
             if query.request is None:
-                return (yield "call")
+                value = yield "call"
+                query.returned = isinstance(value, HTTPException)
+                return value
             running = query.request.__dict__.setdefault(RUNNING, [])
             running.append(self)
             with watching(query.request) as seen:
                 try:
-                    return (yield "call")
+                    value = yield "call"
                 finally:
                     query.reads = frozenset(seen)
                     running.remove(self)
+            # One that is returned is a response to Flask; only what is raised is handled.
+            if isinstance(value, HTTPException):
+                return value.get_response(query.request.environ)
+            return value
         except HTTPException as error:
             # ``abort()`` is an answer like any other: judged, stored, and raised again.
             return error
@@ -172,7 +178,11 @@ class CachedPolicy(ReadThrough):
     def finished(self, state: AppState, query: Query, lookup: Lookup, value: Any) -> Any:
         if self.options.response_hit_indication:
             indicate(cache_status(query, lookup), lookup.outcome == "hit")
-        if isinstance(value, HTTPException):
+        entry = query.entry
+        if entry is not None and entry.reads and query.request is not None:
+            # For a cache around this one: its page depends on what this one's read.
+            note(query.request, entry.reads)
+        if isinstance(value, HTTPException) and not query.returned:
             raise value
         return value
 
@@ -327,6 +337,9 @@ class CachedPolicy(ReadThrough):
         return None if decorated is None else normalize_timeout(decorated.cache_timeout)
 
     def admit(self, state: AppState, query: Query, value: Any) -> Admission:
+        if query.returned:
+            # What is found is raised, as what is stored was.
+            return Admission(value, "exception")
         if query.request is None:
             admission = self._admit_with(admit_value, state, value)
         else:

@@ -72,8 +72,10 @@ class Witness(NamedTuple):
         function: Endpoint of a view; qualified name of a helper; name and source of a fragment.
         arguments: View arguments, or a helper's call arguments.
         method: Request method with HEAD as GET; empty outside views.
-        host: Host and script root; empty outside views.
+        host: The host; empty outside views.
         query: The query string as it came; empty outside views.
+        root: The script root, where the application is mounted; empty outside views.
+        scheme: ``http`` or ``https``; empty outside views.
     """
 
     function: object
@@ -81,6 +83,8 @@ class Witness(NamedTuple):
     method: object
     host: object
     query: object
+    root: object = ""
+    scheme: object = ""
 
 
 class Entry:
@@ -97,7 +101,7 @@ class Entry:
         versions: The versions of the function and the instance, read before the load.
         vary: Names and values of the request headers that the response varies on.
         reads: What the view was seen to read while it made this: a subset of
-            ``{"host", "query"}``.
+            ``{"host", "query", "root", "scheme"}``.
     """
 
     __slots__ = (

@@ -27,6 +27,7 @@ __all__ = [
     "SerializationError",
     "UncacheableArgument",
     "UnreadableEntry",
+    "backend_error",
 ]
 
 
@@ -55,6 +56,33 @@ class BackendImportError(ConfigurationError, ImportError):
 
 class BackendError(CacheError):
     """A backend failed, or refused, an operation the application asked for directly."""
+
+
+def backend_error(operation: str, error: Exception) -> BackendError:
+    """What a direct call raises for a store's failure: a ``BackendError``, and of its own kind too.
+
+    So ``except redis.RedisError`` around ``cache.get`` goes on working. Where no class can be
+    both, it is a plain ``BackendError``.
+
+    Args:
+        operation: What the application asked for.
+        error: What the store raised.
+    """
+    message = f"the cache's {operation} failed: {type(error).__name__}: {error}"
+    original = type(error)
+    try:
+        kind = _kinds.get(original)
+        if kind is None:
+            kind = _kinds[original] = type("BackendError", (BackendError, original), {})
+        # Past the constructor, which may want other arguments than a message.
+        made: BackendError = original.__new__(kind, message)
+        made.args = (message,)
+    except TypeError:
+        made = BackendError(message)
+    return made
+
+
+_kinds: dict[type[Exception], type[BackendError]] = {}
 
 
 class SerializationError(CacheError, TypeError, pickle.PicklingError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -41,6 +42,9 @@ __all__ = ["JINJA_CACHE_ATTR_NAME", "CacheExtension", "install"]
 #: Where a Jinja environment keeps the cache of its tags.
 JINJA_CACHE_ATTR_NAME = "_template_fragment_cache"
 
+#: The text of the template that is being parsed.
+_source: ContextVar[str] = ContextVar("flask_caching_source", default="")
+
 
 def install(app: Flask, cache: Any) -> None:
     """Give an application's templates the tag; the cache set up last is the one it uses."""
@@ -53,10 +57,14 @@ class CacheExtension(Extension):
 
     tags = {"cache"}  # noqa: RUF012 - jinja2 declares it as a set of the instance
 
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        _source.set(source)
+        return source
+
     def parse(self, parser: Parser) -> nodes.Node:
         lineno = next(parser.stream).lineno
         timeout = parser.parse_expression()
-        name: nodes.Expr = nodes.Const(f"{parser.filename}{lineno}")
+        name: nodes.Expr = nodes.Const(_place(parser, lineno))
         named = parser.stream.skip_if("comma")
         if named:
             name = parser.parse_expression()
@@ -95,6 +103,21 @@ class CacheExtension(Extension):
         witness = Witness((name, content), witness_arguments(tuple(vary), {}), "", "", "")
         fragment = Fragment(cache, name, caller, normalize_timeout(timeout), unnamed)
         return fragment.render(key, witness)
+
+
+def _place(parser: Parser, lineno: int) -> str:
+    """The name of a fragment that was given none: its template and line.
+
+    A template made from a string is known by its text. A second fragment without a name on one
+    line is told from the first by a number.
+    """
+    template = parser.filename
+    if template is None:
+        template = f"<{hashlib.blake2b(_source.get().encode(), digest_size=8).hexdigest()}>"
+    places: dict[str, int] = parser.__dict__.setdefault("_flask_caching_places", {})
+    place = f"{template}{lineno}"
+    places[place] = number = places.get(place, 0) + 1
+    return place if number == 1 else f"{place}.{number}"
 
 
 class Fragment(ReadThrough):

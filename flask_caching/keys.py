@@ -44,6 +44,9 @@ DIGEST_LENGTH = 40
 #: Methods that one entry serves (RFC 9110 section 9.3.2: HEAD is GET without the body).
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
+#: Bodies that are parsed into fields.
+_FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
 
 class RequestLike(Protocol):
     """What key making reads of a request; Flask's and Werkzeug's requests have it."""
@@ -62,6 +65,12 @@ class RequestLike(Protocol):
     def headers(self) -> Any: ...
     @property
     def cookies(self) -> Any: ...
+    @property
+    def mimetype(self) -> str: ...
+    @property
+    def form(self) -> Any: ...
+    @property
+    def files(self) -> Any: ...
     def get_data(self) -> bytes: ...
 
 
@@ -228,8 +237,7 @@ def _hashed_parts(spec: KeySpec, request: RequestLike) -> Iterable[tuple[KeyPart
     elif method not in SAFE_METHODS:
         yield _text("method", method, "request.method")
     if method not in SAFE_METHODS:
-        body = request.get_data()
-        yield KeyPart("body", f"{len(body)} bytes", "request.get_data()"), body
+        yield from _body_parts(request)
     if spec.counts_query:
         yield KeyPart("query", "", "request.args"), ""
         for name, value in query_pairs(spec, request):
@@ -238,6 +246,33 @@ def _hashed_parts(spec: KeySpec, request: RequestLike) -> Iterable[tuple[KeyPart
         yield _vary_part(vary, request)
     if spec.source:
         yield KeyPart("source", f"{len(spec.source)} characters", "source_check"), spec.source
+
+
+def _body_parts(request: RequestLike) -> Iterable[tuple[KeyPart, str | bytes]]:
+    """The body: a form by its fields and files, anything else by its bytes and their type.
+
+    Whoever parsed a form first (protection against CSRF, say) has used up its bytes; and a
+    browser puts a new random boundary between the fields each time.
+    """
+    # First, since it keeps the bytes: the view can read them, and the form.
+    body = request.get_data()
+    if request.mimetype in _FORM_TYPES:
+        fields = list(request.form.items(multi=True))
+        files = list(request.files.items(multi=True))
+        if fields or files:
+            yield _text("content_type", request.mimetype, "request.mimetype")
+            for name, value in fields:
+                yield _text(f"form:{name}", value, "request.form")
+            for name, file in files:
+                yield _text(f"filename:{name}", file.filename or "", "request.files")
+                yield _text(f"filetype:{name}", file.content_type or "", "request.files")
+                content = file.read()
+                file.seek(0)
+                yield KeyPart(f"file:{name}", f"{len(content)} bytes", "request.files"), content
+            return
+    kind = request.headers.get("Content-Type", "")
+    yield _text("content_type", kind, "request.content_type")
+    yield KeyPart("body", f"{len(body)} bytes", "request.get_data()"), body
 
 
 def query_pairs(spec: KeySpec, request: RequestLike) -> list[tuple[str, str]]:

@@ -157,6 +157,10 @@ class ReadThrough:
         if stored.host != asked.host and (state.refuses_other_hosts or "host" in entry.reads):
             # First, since it is refused where the others are only reported.
             return "host"
+        if stored.root != asked.root and "root" in entry.reads:
+            return "host"
+        if stored.scheme != asked.scheme and "scheme" in entry.reads:
+            return "host"
         if stored.function != asked.function:
             return "endpoint"
         if stored.arguments != asked.arguments:
@@ -185,7 +189,7 @@ class ReadThrough:
         while True:
             versions = self._current_versions(state, query, lookup)
             begun = state.flights.begin(
-                query.key,
+                state.stored_key(query.key),
                 versions,
                 since=query.looked,
                 alone=own or lookup.degraded or bool(query.refusal),
@@ -301,7 +305,7 @@ class ReadThrough:
             return ()
         try:
             if None in query.versions or not query.versions:
-                expires_at = state.expiry(self.timeout())
+                expires_at = state.version_expiry(self.timeout())
                 for key, version in zip(
                     query.version_keys,
                     query.versions or (None,) * len(query.version_keys),

@@ -257,4 +257,4 @@ class MemoizePolicy(ReadThrough):
 
     def renew(self, state: AppState, key: str) -> None:
         """Give a version key a new version: what was made under the old one is never found."""
-        state.entries.set_entry(key, new_version(state.expiry(self.timeout())))
+        state.entries.set_entry(key, new_version(state.version_expiry(self.timeout())))

@@ -33,6 +33,7 @@ class Query:
             if it may.
         reads: What the function was seen to read of the request while it ran.
         entry: The entry that answered the call, once there is one.
+        returned: Whether the function returned an ``HTTPException`` instead of raising it.
         looked: How many loads had been stored when the call last looked into the store.
     """
 
@@ -43,6 +44,7 @@ class Query:
     refusal: str = ""
     reads: frozenset[str] = frozenset()
     entry: Entry | None = None
+    returned: bool = False
     looked: int | None = None
 
     def __init__(

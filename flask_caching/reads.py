@@ -12,22 +12,28 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, cast
 
+from flask import globals as flask_globals
 from werkzeug.datastructures import EnvironHeaders
+from werkzeug.routing import MapAdapter
 
 __all__ = ["note", "watching"]
 
-#: Attributes of a request, and which of the two inputs reading them reads.
+#: Attributes of a request, and which inputs reading them reads. ``root`` is the script root.
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "args": ("query",),
     "query_string": ("query",),
     "values": ("query",),
     "full_path": ("query",),
-    "url": ("query", "host"),
+    "url": ("query", "scheme", "host", "root"),
     "host": ("host",),
-    "host_url": ("host",),
-    "base_url": ("host",),
-    "url_root": ("host",),
-    "root_url": ("host",),
+    "host_url": ("scheme", "host"),
+    "base_url": ("scheme", "host", "root"),
+    "url_root": ("scheme", "host", "root"),
+    "root_url": ("scheme", "host", "root"),
+    "root_path": ("root",),
+    "script_root": ("root",),
+    "scheme": ("scheme",),
+    "is_secure": ("scheme",),
 }
 
 _SEEN = "_flask_caching_seen"
@@ -58,6 +64,18 @@ class _WatchedHeaders(EnvironHeaders):
             note(self._request, ("host",))
 
 
+class _WatchedAdapter(MapAdapter):
+    """What ``url_for`` builds with, noting what the URL says of host and script root."""
+
+    request: Any
+
+    def build(self, *args: Any, **options: Any) -> str:
+        url = super().build(*args, **options)
+        is_path = url.startswith("/") and not url.startswith("//")
+        note(self.request, ("root",) if is_path else ("scheme", "host", "root"))
+        return url
+
+
 #: Request class to its watched subclass. An application has one, or a few.
 _classes: weakref.WeakKeyDictionary[type[Any], type[Any]] = weakref.WeakKeyDictionary()
 
@@ -67,7 +85,7 @@ def watching(request: Any) -> Generator[set[str]]:
     """Watch what is read of ``request`` inside the block.
 
     Yields:
-        A set that fills with ``"query"`` and ``"host"``.
+        A set that fills with ``"query"``, ``"host"``, ``"root"`` and ``"scheme"``.
     """
     plain = type(cast("object", request))
     seen: set[str] = set()
@@ -92,16 +110,43 @@ def watching(request: Any) -> Generator[set[str]]:
         return
     request.headers = _WatchedHeaders(request)
     try:
-        yield seen
+        with _watching_links(request):
+            yield seen
     finally:
         request.headers = headers
         request.__class__ = plain
         request.__dict__.pop(_SEEN, None)
 
 
-def note(request: Any, inputs: Iterable[str]) -> None:
-    """Note that inputs of a request were read, if anyone watches."""
-    seen = request.__dict__.get(_SEEN)
+@contextmanager
+def _watching_links(request: Any) -> Generator[None]:
+    """Watch what ``url_for`` builds inside the block."""
+    adapter = _url_adapter()
+    if adapter is None or adapter.__class__ is not MapAdapter:
+        yield
+        return
+    watched: Any = adapter
+    watched.__class__ = _WatchedAdapter
+    watched.request = request
+    try:
+        yield
+    finally:
+        watched.__class__ = MapAdapter
+        del watched.request
+
+
+def _url_adapter() -> Any:
+    """What ``url_for`` builds with in the current request."""
+    names = vars(flask_globals)
+    # Below Flask 2.2 there is only the stack.
+    stack = names.get("_request_ctx_stack")
+    context = names.get("request_ctx", names.get("app_ctx")) if stack is None else stack.top
+    return getattr(context, "url_adapter", None)
+
+
+def note(watched: Any, inputs: Iterable[str]) -> None:
+    """Note that inputs of a request were read of ``watched``, if anyone watches."""
+    seen = watched.__dict__.get(_SEEN)
     if seen is not None:
         seen.update(inputs)
 

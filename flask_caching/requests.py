@@ -47,8 +47,6 @@ def request_witness(request: Any, endpoint: str) -> Witness:
     method = request.method
     environ = request.environ
     view_args = request.view_args
-    host = environ.get("HTTP_HOST", "")
-    root = environ.get("SCRIPT_NAME")
     # Past the constructor, which takes as long as all the rest of this.
     made: Witness = _new_tuple(
         Witness,
@@ -56,8 +54,10 @@ def request_witness(request: Any, endpoint: str) -> Witness:
             endpoint,
             witness_arguments((), view_args) if view_args else (),
             "GET" if method == "HEAD" else method,
-            f"{host}{root}" if root else host,
+            environ.get("HTTP_HOST", ""),
             environ.get("QUERY_STRING", ""),
+            environ.get("SCRIPT_NAME", ""),
+            environ.get("wsgi.url_scheme", ""),
         ),
     )
     return made

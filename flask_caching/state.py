@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from flask import Flask
 
-from .backends.base import normalize_timeout
+from .backends.base import SupportsTouch, normalize_timeout
 from .config import CacheConfig
 from .entry import Entry
 from .errors import UnreadableEntry
@@ -25,6 +25,9 @@ from .singleflight import SingleFlight
 __all__ = ["AppState", "EntryStore"]
 
 logger = logging.getLogger("flask_caching")
+
+#: Timeouts that a version lives in a store that cannot move its expiry.
+_VERSION_LIVES = 10
 
 #: Seconds between two log lines about the same kind of failure.
 _LOG_INTERVAL = 60.0
@@ -42,6 +45,10 @@ class EntryStore(Protocol):
     def add_entry(self, key: str, entry: Entry) -> bool: ...
 
 
+def _unchanged(key: str) -> str:
+    return key
+
+
 class AppState:
     """One application's cache.
 
@@ -51,6 +58,7 @@ class AppState:
         store: The entry level of the backend.
         entries: Where the decorators read and write: ``store``, or the overriding methods of a
             subclass of ``Cache`` in front of it.
+        stored_key: From a decorator's key to the one that the store has.
         codec: Between values and snapshots.
         observer: Who watches.
         flights: The loads under way.
@@ -71,6 +79,7 @@ class AppState:
         "observer",
         "refuses_other_hosts",
         "store",
+        "stored_key",
         "view_functions",
     )
 
@@ -82,6 +91,7 @@ class AppState:
         self.backend = backend
         self.store: EntryStore = backend
         self.entries: EntryStore = backend
+        self.stored_key: Callable[[str], str] = _unchanged
         self.codec = codec
         self.observer = observer
         self.flights = SingleFlight(config.single_flight != "off", config.single_flight_timeout)
@@ -100,6 +110,19 @@ class AppState:
             timeout = normalize_timeout(getattr(self.backend, "default_timeout", None))
         seconds = self.config.default_timeout if timeout is None else timeout
         return time.time() + seconds if seconds else 0.0
+
+    def version_expiry(self, timeout: float | None) -> float:
+        """When a version written now expires: not before the values that are made under it.
+
+        A store that can move an expiry does so whenever a value is stored. In any other a
+        version lives for several timeouts; all values of its function go with it.
+        """
+        expires_at = self.expiry(timeout)
+        moves = self.entries is self.store and isinstance(self.backend, SupportsTouch)
+        if not expires_at or moves:
+            return expires_at
+        now = time.time()
+        return now + (expires_at - now) * _VERSION_LIVES
 
     def new_entry(self, value: Any, timeout: float | None) -> Entry:
         """An entry around a snapshot of ``value``, for any asker."""

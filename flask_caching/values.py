@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from .backends.base import SupportsTouch, SupportsTTL
 from .driving import Pending
 from .entry import Entry
-from .errors import BackendError, CacheError, SerializationError, UnreadableEntry
+from .errors import CacheError, SerializationError, UnreadableEntry, backend_error
 from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
 from .query import Query
@@ -221,7 +221,7 @@ def _attempt(
             lookup.degraded = True
         if ignored:
             return nothing
-        raise BackendError(f"the cache's {operation} failed: {error!r}") from error
+        raise backend_error(operation, error) from error
 
 
 def _store(
@@ -295,8 +295,10 @@ class _Capture:
     def __init__(self) -> None:
         self.entry: Entry | None = None
         self.value: Any = None
+        self.key: str | None = None
 
     def read(self, state: AppState, key: str) -> Any:
+        self.key = key
         self.entry = state.store.get_entry(key)
         self.value = None if self.entry is None else state.codec.thaw(self.entry)
         return self.value
@@ -344,6 +346,13 @@ class OverriddenEntries:
     def __init__(self, values: ValueOperations, state: AppState) -> None:
         self._values = values
         self._codec = state.codec
+        #: The key that this context asked for last, and what the methods made of it.
+        self._asked: ContextVar[tuple[str, str]] = ContextVar("flask_caching_asked")
+
+    def stored_key(self, key: str) -> str:
+        """What the methods made of ``key`` when it was last looked for; else ``key``."""
+        asked, stored = self._asked.get((key, key))
+        return stored if asked == key else key
 
     def get_entry(self, key: str) -> Entry | None:
         capture = _Capture()
@@ -352,6 +361,7 @@ class OverriddenEntries:
             value = self._values.get(key)
         finally:
             _capture.reset(token)
+        self._asked.set((key, key if capture.key is None else capture.key))
         entry = capture.entry
         if entry is not None and value is capture.value:
             return entry

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Iterator
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["callables_behind", "endpoints_of", "is_behind"]
 
@@ -19,8 +19,8 @@ def callables_behind(function: Any) -> Iterator[Any]:
 
     Follows ``__wrapped__``, partials, bound methods, Flask's ``view_class``, and the closure of
     a function that takes ``*args, **kwargs`` (a decorator written without
-    ``functools.wraps``). Not the closure of any other function: a view that uses a cached
-    helper does not *contain* it.
+    ``functools.wraps``), or the attributes of an object that is called so. Not the closure of
+    any other function: a view that uses a cached helper does not *contain* it.
     """
     pending = [function]
     seen: set[int] = set()
@@ -59,6 +59,20 @@ def _one_step(found: Any) -> Iterator[Any]:
                 continue
             if callable(content) and not inspect.isclass(content):
                 yield content
+    elif _is_wrapper_object(found):
+        yield from (
+            member
+            for member in members.values()
+            if callable(member) and not inspect.isclass(member)
+        )
+
+
+def _is_wrapper_object(found: Any) -> bool:
+    """Whether it is an object of a decorator's class, whose attributes hold what it wraps."""
+    # Of the class: the object may stand in for something else, or answer to any name.
+    kind = type(cast("object", found))
+    code = getattr(inspect.getattr_static(kind, "__call__", None), "__code__", None)
+    return code is not None and code.co_flags & _WRAPPER_FLAGS == _WRAPPER_FLAGS
 
 
 def is_behind(view: Any, function: Any) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import PATIENCE, Meeting, Worker, wait_until, waiters
 from flask import Flask, Response, abort, make_response, render_template_string, request
+from hazard_threads import PATIENCE, Meeting, Worker, wait_until, waiters
 from werkzeug.exceptions import HTTPException
 
 from flask_caching import Cache, cache_memoize_hit, cache_memoize_miss, cache_view_hit
@@ -448,7 +448,7 @@ def time_of_writes(threshold: int, number: int = 400) -> float:
 
 
 def test_20_a_write_into_a_full_cache_does_not_depend_on_its_size() -> None:
-    """Into 20,000 entries it costs about what it costs into 200; a scan would cost a hundredfold."""
+    """Into 20,000 entries it costs what it costs into 200; a scan would cost a hundredfold."""
     assert time_of_writes(20_000) < 5 * time_of_writes(200)
 
 

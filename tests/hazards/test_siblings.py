@@ -14,7 +14,6 @@ from typing import Any
 import freezegun
 import pytest
 import time_machine
-from conftest import Meeting, Worker, wait_until, waiters
 from flask import (
     Blueprint,
     Flask,
@@ -29,6 +28,7 @@ from flask import (
     url_for,
 )
 from flask.views import MethodView, View
+from hazard_threads import Meeting, Worker, wait_until, waiters
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
@@ -38,6 +38,7 @@ from werkzeug.test import Client, EnvironBuilder
 from werkzeug.wrappers import Request
 
 from flask_caching import Cache, make_template_fragment_key
+from flask_caching.backends.base import BaseCache
 from flask_caching.keys import KeySpec, view_key
 
 MakeCache = Callable[..., Cache]
@@ -156,19 +157,19 @@ def test_methods_of_a_view_class_keep_their_own_entries(app: Flask, cache: Cache
     calls = itertools.count()
 
     class Item(MethodView):
-        def __init__(self, name: str) -> None:
-            self.name = name
+        def __init__(self, label: str) -> None:
+            self.label = label
 
         @cache.cached()
         def get(self, id: int) -> str:
-            return f"{self.name} {id} {next(calls)}"
+            return f"{self.label} {id} {next(calls)}"
 
         @cache.cached()
         def post(self, id: int) -> str:
             return f"posted {id} {next(calls)}"
 
-    app.add_url_rule("/one/<int:id>", view_func=Item.as_view("one", name="one"))
-    app.add_url_rule("/two/<int:id>", view_func=Item.as_view("two", name="two"))
+    app.add_url_rule("/one/<int:id>", view_func=Item.as_view("one", label="one"))
+    app.add_url_rule("/two/<int:id>", view_func=Item.as_view("two", label="two"))
     client = app.test_client()
     for _ in range(2):
         assert client.get("/one/1").text == "one 1 0"
@@ -497,6 +498,64 @@ def test_a_mounted_application_keeps_its_places_apart(
         assert "/two" in client.get("/two/").text
 
 
+def test_a_redirect_to_https_is_not_served_over_https(app: Flask, cache: Cache) -> None:
+    """It would lead back to itself for ever."""
+
+    @app.route("/")
+    @cache.cached()
+    def index() -> Any:
+        if not request.is_secure:
+            return redirect("https://a.example/")
+        return "secure"
+
+    client = app.test_client()
+    for _ in range(2):
+        assert client.get("/", base_url="http://a.example").status_code == 302
+        assert client.get("/", base_url="https://a.example").text == "secure"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: request.scheme,
+        lambda: request.url,
+        lambda: request.url_root,
+        lambda: url_for("index", _external=True),
+    ],
+    ids=["scheme", "url", "url_root", "url_for"],
+)
+def test_a_page_that_shows_its_scheme_is_not_served_under_another(
+    app: Flask, cache: Cache, read: Callable[[], str]
+) -> None:
+    """Links to http are not put into a page that was asked for over https."""
+
+    @app.route("/")
+    @cache.cached()
+    def index() -> str:
+        return read()
+
+    client = app.test_client()
+    for scheme in ("http", "https", "http"):
+        page = client.get("/", base_url=f"{scheme}://a.example")
+        assert page.text.partition(":")[0] == scheme
+
+
+def test_a_page_that_does_not_show_its_scheme_is_shared(app: Flask, cache: Cache) -> None:
+    """One entry for both, links without a host included."""
+    calls: list[int] = []
+
+    @app.route("/")
+    @cache.cached()
+    def index() -> str:
+        calls.append(1)
+        return url_for("index")
+
+    client = app.test_client()
+    for scheme in ("http", "https"):
+        client.get("/", base_url=f"{scheme}://a.example")
+    assert calls == [1]
+
+
 @pytest.mark.parametrize("inner_first", [True, False])
 def test_a_view_behind_two_caches_that_reads_the_host(
     app: Flask, make_cache: MakeCache, inner_first: bool
@@ -737,7 +796,7 @@ def test_vary_by_header_cookie_and_function(app: Flask, cache: Cache) -> None:
         headers = {} if language is None else {"Accept-Language": language}
         if theme is not None:
             headers["Cookie"] = f"theme={theme}"
-        return app.test_client().get("/", headers=headers).text
+        return app.test_client(use_cookies=False).get("/", headers=headers).text
 
     combinations = list(itertools.product([None, "", "de", "en"], [None, "", "dark", "de"]))
     numbers = [get(*combination) for combination in combinations]
@@ -1067,6 +1126,80 @@ def test_an_overriding_cache_that_changes_values_gives_them_back(
     assert calls == [1]
 
 
+# Entries as bytes, in a store of someone else's (5, 11, 22).
+
+
+class Dictionary(BaseCache):
+    """A third-party backend over a dictionary that several applications may share."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__()
+        self.data = data
+
+    def get(self, key: str) -> Any:
+        return self.data.get(key)
+
+    def set(self, key: str, value: Any, timeout: float | None = None) -> bool:
+        self.data[key] = value
+        return True
+
+    def delete(self, key: str) -> bool:
+        return self.data.pop(key, None) is not None
+
+    def has(self, key: str) -> bool:
+        return key in self.data
+
+
+def app_over(data: dict[str, Any], secret: str, calls: list[Any], **config: Any) -> Flask:
+    """An application with a constant key on a dynamic route, over a shared dictionary."""
+    app = Flask("shared")
+    app.secret_key = secret
+    cache = Cache(app, config={"CACHE_TYPE": lambda *_: Dictionary(data), **config})
+
+    @app.route("/p/<int:id>")
+    @cache.cached(key_prefix="product")
+    def product(id: int) -> str:
+        calls.append(id)
+        return f"product {id} {request.host}"
+
+    @app.route("/same")
+    @cache.cached()
+    def same() -> str:
+        calls.append("same")
+        return "same"
+
+    app.extensions["own"] = cache
+    return app
+
+
+@pytest.mark.parametrize("policy", ["report", "refuse"])
+def test_a_collision_is_found_in_another_processes_entry(policy: str) -> None:
+    """The witness travels with the bytes, as keyed hashes that tell nothing."""
+    data: dict[str, Any] = {}
+    calls: list[Any] = []
+    one = app_over(data, "secret", calls, CACHE_COLLISIONS=policy)
+    two = app_over(data, "secret", calls, CACHE_COLLISIONS=policy)
+    assert one.test_client().get("/p/1").text == "product 1 localhost"
+    assert b"localhost" not in data["product"].replace(b"product 1 localhost", b"")
+    assert two.test_client().get("/p/1").text == "product 1 localhost"
+    page = two.test_client().get("/p/2").text
+    assert page == ("product 2 localhost" if policy == "refuse" else "product 1 localhost")
+    counts = {"reported": int(policy == "report"), "refused": int(policy == "refuse")}
+    assert two.extensions["own"].stats()["collisions"] == {"arguments": counts}
+    other = two.test_client().get("/p/2", base_url="http://other.example").text
+    assert other == "product 2 other.example"
+
+
+def test_an_entry_made_under_another_secret_is_a_miss(app: Flask) -> None:
+    """Not a collision, and not an error."""
+    data: dict[str, Any] = {}
+    calls: list[Any] = []
+    one, two = app_over(data, "one", calls), app_over(data, "two", calls)
+    assert [app.test_client().get("/same").text for app in (one, two, two)] == ["same"] * 3
+    assert calls == ["same", "same"]
+    assert two.extensions["own"].stats()["collisions"] == {}
+
+
 # Fragments (12, 32).
 
 
@@ -1081,7 +1214,8 @@ def test_two_unnamed_fragments_on_one_line_keep_their_texts(app: Flask, cache: C
 def test_two_unnamed_fragments_on_one_line_are_both_cached(app: Flask, cache: Cache) -> None:
     """They do not take turns in throwing each other out."""
     calls = itertools.count()
-    template = "{% cache 60 %}one {{ count() }}{% endcache %} {% cache 60 %}two {{ count() }}{% endcache %}"
+    one, two = (f"{{% cache 60 %}}{n} {{{{ count() }}}}{{% endcache %}}" for n in ("one", "two"))
+    template = f"{one} {two}"
     with app.test_request_context():
         pages = {render_template_string(template, count=lambda: next(calls)) for _ in range(3)}
     assert pages == {"one 0 two 1"}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Meeting, Worker
 from flask import Flask, abort, make_response, render_template_string, request
+from hazard_threads import Meeting, Worker
 
 from flask_caching import Cache, make_template_fragment_key
 

@@ -102,11 +102,6 @@ def body_key(*args: Any, **kwargs: Any) -> str:
     return "quote:" + json.dumps(request.get_json(), sort_keys=True)
 
 
-v1 = Blueprint("v1", __name__)
-products = Blueprint("products", __name__)
-
-
-@products.route("/<int:number>")
 @cache.cached(timeout=30)
 def show(number: int) -> Any:
     calls["show"] += 1
@@ -118,21 +113,26 @@ def show(number: int) -> Any:
     return jsonify(number=number, price=product.price(), similar=similar(number, request.path))
 
 
-@products.route("/<int:number>/net")
 @cache.cached(timeout=30, key_prefix="net/%s")
 def net(number: int) -> dict[str, float]:
     calls["net"] += 1
     return {"net": Product(number).price(net=True)}
 
 
-@v1.route("/quote", methods=["POST"])
 @cache.cached(timeout=30, make_cache_key=body_key)
 def quote() -> tuple[dict[str, Any], int, dict[str, str]]:
     calls["quote"] += 1
     return {"sum": sum(request.get_json()["items"])}, 201, {"X-Shop": current_app.name}
 
 
-v1.register_blueprint(products, url_prefix="/products")
+def version_one() -> Blueprint:
+    products = Blueprint("products", __name__)
+    products.add_url_rule("/<int:number>", view_func=show)
+    products.add_url_rule("/<int:number>/net", view_func=net)
+    v1 = Blueprint("v1", __name__)
+    v1.add_url_rule("/quote", view_func=quote, methods=["POST"])
+    v1.register_blueprint(products, url_prefix="/products")
+    return v1
 
 
 def create_app(name: str = "shop", **config: Any) -> Flask:
@@ -140,5 +140,5 @@ def create_app(name: str = "shop", **config: Any) -> Flask:
     app.testing = True
     app.config.from_mapping({"CACHE_TYPE": "SimpleCache", "SHOP_NAME": name, **config})
     cache.init_app(app)
-    app.register_blueprint(v1, url_prefix="/v1")
+    app.register_blueprint(version_one(), url_prefix="/v1")
     return app
