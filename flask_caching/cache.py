@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from .backends.base import EntryBackend
 from .backends.foreign import ForeignEntries
 from .backends.loading import import_dotted, load_backend
-from .cached import CachedOptions, CachedPolicy
+from .cached import CachedPolicy
 from .checks import (
     check_callables,
     check_collisions,
@@ -32,8 +32,9 @@ from .handles import CachedFunction, MemoizedFunction
 from .jinja2ext import install
 from .keys import SAFE_METHODS, KeyExplanation
 from .lookup import warn_once
-from .memoized import MemoizeOptions, MemoizePolicy
+from .memoized import MemoizePolicy
 from .observer import NullObserver, Observer, report_fault
+from .options import CachedOptions, MemoizeOptions
 from .parsing import warn_user
 from .registry import Policy, Registry
 from .serializers import Codec

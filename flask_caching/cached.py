@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from werkzeug.exceptions import HTTPException
 
@@ -21,9 +20,10 @@ from .driving import Pending, Step
 from .entry import Entry, Witness
 from .errors import CacheError, UncacheableArgument
 from .explain import explain_view, key_elsewhere
-from .keys import SAFE_METHODS, KeyExplanation, KeyPart, KeySpec, source_of, view_key
+from .keys import KeyExplanation, KeyPart, KeySpec, source_of, view_key
 from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
+from .options import CachedOptions, StateProvider
 from .query import Query
 from .reads import note, watching
 from .requests import (
@@ -38,45 +38,11 @@ from .requests import (
 from .responses import Admission, admit, admit_value
 from .signals import cache_view_hit, cache_view_miss, send
 from .state import AppState
-from .typing import CollisionPolicy, HashMethod, QueryArgs, Timeout
+from .typing import QueryArgs, Timeout
 from .utils import dotted_name, get_arg_names, normalize_timeout
 from .views import endpoints_of, is_behind
 
-__all__ = ["CachedOptions", "CachedPolicy", "StateProvider"]
-
-
-class StateProvider(Protocol):
-    """Where a decorated call finds the cache of the current application."""
-
-    def state_for_call(self) -> AppState | None:
-        """The current application's cache; ``None`` if which one is meant cannot be known."""
-        ...
-
-    def state(self) -> AppState:
-        """The current application's cache; raises if which one is meant cannot be known."""
-        ...
-
-
-@dataclass(frozen=True)
-class CachedOptions:
-    """The arguments of ``@cached``, but for ``timeout``; documented at ``Cache.cached``."""
-
-    key_prefix: str | Callable[[], str] = "view/%s"
-    unless: Callable[..., Any] | None = None
-    forced_update: Callable[..., Any] | None = None
-    is_stale: Callable[..., Any] | None = None
-    response_filter: Callable[[Any], Any] | None = None
-    query_string: bool | tuple[str, ...] = False
-    ignore_query: tuple[str, ...] = ()
-    hash_method: HashMethod | None = None
-    cache_none: bool = False
-    make_cache_key: Callable[..., str] | None = None
-    source_check: bool | None = None
-    response_hit_indication: bool = False
-    methods: frozenset[str] = SAFE_METHODS
-    vary: tuple[str | Callable[[], Any], ...] = ()
-    store_cookies: bool = False
-    collisions: CollisionPolicy | None = None
+__all__ = ["CachedPolicy"]
 
 
 class CachedPolicy(ReadThrough):

@@ -35,7 +35,7 @@ from .utils import make_template_fragment_key, normalize_timeout
 from .values import delete_if_possible
 
 if TYPE_CHECKING:
-    from .cached import StateProvider
+    from .options import StateProvider
 
 __all__ = ["JINJA_CACHE_ATTR_NAME", "CacheExtension", "install"]
 

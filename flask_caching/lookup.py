@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
+from .collisions import difference
 from .driving import Pending, Step, call_only, drive, drive_async
 from .entry import Entry, Witness
 from .errors import SerializationError, UnreadableEntry
@@ -106,7 +107,7 @@ class ReadThrough:
         if (
             witness is not None
             and witness != query.witness
-            and self._is_refused(state, query, lookup, entry, witness)
+            and self._is_another(state, query, lookup, entry, witness)
         ):
             return MISS
         if entry.vary and not same_variant(entry.vary, query.request):
@@ -132,44 +133,29 @@ class ReadThrough:
         query.versions = version_values(versions)
         return entry if entry is not None and entry.versions == query.versions else None
 
-    def _is_refused(
+    def _is_another(
         self, state: AppState, query: Query, lookup: Lookup, entry: Entry, stored: Witness
     ) -> bool:
-        """Deal with an entry that was made for another asker; whether not to serve it."""
+        """Deal with an entry that may have been made for another asker; whether to refuse it."""
         policy = self.collisions or state.config.collisions
         asked = query.witness
         if asked is None or policy == "allow":
             return False
         if entry.sealed:
             asked = state.codec.seal(asked)
-        kind = self._difference(state, entry, stored, asked)
+        kind = difference(
+            stored,
+            asked,
+            entry.reads,
+            other_hosts=state.refuses_other_hosts,
+            other_queries=self.query_matters(),
+        )
         if kind is None:
             return False
         refused = policy == "refuse" or kind == "host"
         action = "refused" if refused else "reported"
         lookup.collision = Collision(query.key, kind, action, stored, asked)
         return refused
-
-    def _difference(
-        self, state: AppState, entry: Entry, stored: Witness, asked: Witness
-    ) -> str | None:
-        """What makes the askers different requests, if they are."""
-        if stored.host != asked.host and (state.refuses_other_hosts or "host" in entry.reads):
-            # First, since it is refused where the others are only reported.
-            return "host"
-        if stored.root != asked.root and "root" in entry.reads:
-            return "host"
-        if stored.scheme != asked.scheme and "scheme" in entry.reads:
-            return "host"
-        if stored.function != asked.function:
-            return "endpoint"
-        if stored.arguments != asked.arguments:
-            return "arguments"
-        if stored.method != asked.method:
-            return "method"
-        if stored.query != asked.query and "query" in entry.reads and self.query_matters():
-            return "query"
-        return None
 
     # Loading.
 

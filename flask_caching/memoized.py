@@ -13,41 +13,25 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from .arguments import Binder, encode, identify, instance_token
-from .cached import StateProvider
 from .conditions import stale_check, with_call
 from .driving import Pending
 from .errors import UncacheableArgument
 from .keys import KeyExplanation, KeyPart, digest, frame, source_of
 from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
+from .options import MemoizeOptions, StateProvider
 from .query import Query, new_version
 from .responses import Admission, admit_value
 from .signals import cache_memoize_hit, cache_memoize_miss, send
 from .state import AppState
-from .typing import HashMethod, Timeout
+from .typing import Timeout
 from .utils import dotted_name, function_name, normalize_timeout
 
-__all__ = ["MemoizeOptions", "MemoizePolicy"]
-
-
-@dataclass(frozen=True)
-class MemoizeOptions:
-    """The arguments of ``@memoize``, but for ``timeout``; documented at ``Cache.memoize``."""
-
-    make_name: Callable[[str], str] | None = None
-    unless: Callable[..., Any] | None = None
-    forced_update: Callable[..., Any] | None = None
-    is_stale: Callable[..., Any] | None = None
-    response_filter: Callable[[Any], Any] | None = None
-    hash_method: HashMethod | None = None
-    cache_none: bool = False
-    source_check: bool | None = None
-    args_to_ignore: tuple[str, ...] = ()
-    store_cookies: bool = False
+__all__ = ["MemoizePolicy"]
 
 
 class MemoizePolicy(ReadThrough):

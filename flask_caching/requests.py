@@ -28,7 +28,7 @@ __all__ = [
 #: Stands for the request where a key needs none.
 NO_REQUEST = request_for("")
 
-_new_tuple: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
+_new_tuple: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 #: Where a request keeps the policies whose view is running for it.
 RUNNING = "_flask_caching_running"
