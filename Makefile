@@ -42,7 +42,7 @@ docs: .venv/.installed ## Build the manual into docs/_build/html.
 .PHONY: unit
 unit: .venv/.installed ## Run the tests; ARGS="-k clear -x" passes arguments on.
 	command -v chromium || tests/tools/apt-install chromium fonts-liberation || true
-	pytest -n 2 --dist loadgroup $(ARGS)
+	pytest -n 2 --dist loadscope $(ARGS)
 
 .PHONY: oldest $(OLDEST)
 oldest: $(OLDEST) ## Run the tests of both packages on the lowest versions supported.

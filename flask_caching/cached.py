@@ -74,9 +74,10 @@ class CachedPolicy(ReadThrough):
         self._forced = with_call(options.forced_update)
         self.binder = Binder(function)
         self._default_make = self.make_cache_key
-        self._specs: tuple[AppState, KeySpec, KeySpec] | None = None
+        # Both weakly: a function of a module outlives the applications of a factory.
+        self._specs: tuple[weakref.ref[AppState], KeySpec, KeySpec] | None = None
         #: The view that was asked about last, and the answer: most callables serve one.
-        self._last_view: tuple[Any, str | None, Target] = (None, None, self.target)
+        self._last_view: tuple[Callable[[], Any], str | None, Target] = (_nothing, "", self.target)
         #: A target for each endpoint that leads here.
         self._endpoints: dict[str, Target] = {}
         self._decorated: weakref.ref[Any]
@@ -240,12 +241,16 @@ class CachedPolicy(ReadThrough):
         endpoint = request.endpoint
         view = state.view_functions.get(endpoint)
         last_view, last_endpoint, target = self._last_view
-        if view is last_view and endpoint == last_endpoint:
+        if last_view() is view and endpoint == last_endpoint:
             return target
         target = self.target
         if view is not None and is_behind(view, self._decorated()):
             target = self._endpoints.setdefault(endpoint, Target("view", endpoint))
-        self._last_view = (view, endpoint, target)
+        try:
+            self._last_view = (weakref.ref(view), endpoint, target)
+        except TypeError:
+            # No view, or an object that cannot be referenced weakly: found out each time.
+            self._last_view = (_nothing, "", self.target)
         return target
 
     def serves(self, state: AppState, request: Any) -> bool:
@@ -277,8 +282,9 @@ class CachedPolicy(ReadThrough):
     def spec(self, state: AppState, *, for_view: bool) -> KeySpec:
         """What the key is made of under one application's configuration."""
         specs = self._specs
-        if specs is None or specs[0] is not state:
-            specs = (state, self._new_spec(state, True), self._new_spec(state, False))
+        if specs is None or specs[0]() is not state:
+            reference = weakref.ref(state)
+            specs = (reference, self._new_spec(state, True), self._new_spec(state, False))
             self._specs = specs
         return specs[1] if for_view else specs[2]
 
@@ -391,6 +397,10 @@ class CachedPolicy(ReadThrough):
             ):
                 return view_key(self.spec(state, for_view=False), request)
         return key_elsewhere(self, state, path, query_args, args, kwargs)
+
+
+def _nothing() -> None:
+    """A reference to no object."""
 
 
 def revivable(state: AppState, error: HTTPException) -> bool:

@@ -235,7 +235,7 @@ class ReadThrough:
         reason = admission.reason
         if value is None and not self.cache_none:
             reason = reason or "none"
-        reason = reason or query.refusal
+        reason = reason or query.refusal or ("" if state.keeps else "null_cache")
         if reason:
             lookup.stored, lookup.reason = "refused", reason
             return value, Landing.REFUSED
@@ -277,7 +277,10 @@ class ReadThrough:
                 lookup.stored, lookup.reason = "error", "backend"
                 lookup.degraded = True
                 return Landing.REFUSED
-        lookup.stored, lookup.reason = ("stored", "") if stored else ("refused", "backend")
+        if not stored:
+            lookup.stored, lookup.reason = "refused", "backend"
+            return Landing.REFUSED
+        lookup.stored = "stored"
         query.entry = entry
         return entry
 

@@ -62,7 +62,8 @@ class MemoizePolicy(ReadThrough):
         self._unless = with_call(options.unless, function)
         self._forced = with_call(options.forced_update)
         self._default_make = self.make_cache_key
-        self._framed: tuple[AppState, bytes] | None = None
+        #: Weakly: a function of a module outlives the applications of a factory.
+        self._framed: tuple[weakref.ref[AppState], bytes] | None = None
         self._decorated: weakref.ref[Any]
 
     def decorate(self, timeout: Timeout, forget: Callable[[Any], None]) -> Any:
@@ -143,8 +144,8 @@ class MemoizePolicy(ReadThrough):
             UncacheableArgument: If an argument has no identity.
         """
         framed = self._framed
-        if framed is None or framed[0] is not state:
-            framed = self._framed = (state, self._frame(state))
+        if framed is None or framed[0]() is not state:
+            framed = self._framed = (weakref.ref(state), self._frame(state))
         name, identity = self.name, framed[1]
         if self.options.make_name is not None:
             # Asked at each call: applications put the user or the language into it.

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from flask import Flask
 
 from .backends.base import SupportsTouch, normalize_timeout
+from .backends.nullcache import NullCache
 from .config import CacheConfig
 from .entry import Entry
 from .errors import UnreadableEntry
@@ -62,6 +63,7 @@ class AppState:
         codec: Between values and snapshots.
         observer: Who watches.
         flights: The loads under way.
+        keeps: Whether the backend keeps anything at all.
         app: The application, weakly.
         refuses_other_hosts: Whether the application matches hosts or subdomains, so that an
             entry made under one host is never served under another.
@@ -76,6 +78,7 @@ class AppState:
         "config",
         "entries",
         "flights",
+        "keeps",
         "observer",
         "refuses_other_hosts",
         "store",
@@ -94,7 +97,10 @@ class AppState:
         self.stored_key: Callable[[str], str] = _unchanged
         self.codec = codec
         self.observer = observer
-        self.flights = SingleFlight(config.single_flight != "off", config.single_flight_timeout)
+        self.keeps = not isinstance(backend, NullCache)
+        # Where caching is off nobody may get what was made for another one, not even at once.
+        coalesce = config.single_flight != "off" and self.keeps
+        self.flights = SingleFlight(coalesce, config.single_flight_timeout)
         self.view_functions = app.view_functions
         # Flask 2.0 and 2.1 have neither attribute on every kind of application object.
         self.refuses_other_hosts = bool(

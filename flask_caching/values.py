@@ -233,6 +233,10 @@ def _store(
     timeout: Timeout,
 ) -> bool:
     """Write a value of the application's own, counted."""
+    if not state.keeps:
+        # Any value will do for NullCache, also one that could not be stored.
+        state.observe(state.observer.stored, _DIRECT, "refused", "null_cache")
+        return True
     result, reason = "error", "backend"
     try:
         try:

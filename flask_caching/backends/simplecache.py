@@ -250,12 +250,12 @@ class SimpleCache(EntryBackend, SupportsTTL, SupportsTouch, SupportsKeys, Suppor
                 self._remove(key)
             return
         if key not in self._slot_of:
+            # Room first: readers, who take no lock, never see more than the threshold.
+            while self.threshold and len(self._cache) >= self.threshold:
+                self._evict()
             self._take_slot(key)
         self._cache[key] = entry
         self._cache.move_to_end(key)
-        if self.threshold:
-            while len(self._cache) > self.threshold:
-                self._evict()
 
     def _take_slot(self, key: str) -> None:
         if self._free:

@@ -6,8 +6,10 @@ import asyncio
 import functools
 import io
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -1512,3 +1514,27 @@ def test_explaining_runs_no_view_and_stores_nothing(app: Flask, cache: Cache) ->
     assert cache.explain_call(read, 1).key
     assert ran == []
     assert cache.stats()["entries"] == 0
+
+
+# NullCache.
+
+
+def test_18_where_caching_is_off_nobody_shares_a_load(app: Flask, make_cache: MakeCache) -> None:
+    """Two visitors at once get a page each, as they would without a cache."""
+    cache = make_cache(CACHE_TYPE="NullCache", CACHE_NO_NULL_WARNING=True)
+    calls = itertools.count()
+    both = threading.Barrier(2, timeout=10)
+
+    @app.route("/")
+    @cache.cached()
+    def index() -> str:
+        both.wait()
+        return f"page {next(calls)}"
+
+    def visit() -> str:
+        return app.test_client().get("/").text
+
+    with ThreadPoolExecutor(2) as pool:
+        pages = [future.result(10) for future in [pool.submit(visit) for _ in range(2)]]
+    assert sorted(pages) == ["page 0", "page 1"]
+    assert cache.stats()["refusals"] == {"null_cache": 2}

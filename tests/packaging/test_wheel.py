@@ -18,9 +18,6 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-# One build serves all tests of this file, so one worker runs them.
-pytestmark = pytest.mark.xdist_group("wheel")
-
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "flask_caching": ROOT / "flask_caching",
