@@ -111,8 +111,11 @@ class ValueOperations:
         pending = _pending.get()
         if pending is not None:
             return state.store.set_entry(key, pending.around(state, value))
+        # Before, for the loads that are under way; after, for one that began in between.
         state.flights.supersede(key)
-        return _store(state, "set", state.store.set_entry, key, value, timeout)
+        stored = _store(state, "set", state.store.set_entry, key, value, timeout)
+        state.flights.supersede(key)
+        return stored
 
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:
         """Store ``value`` unless ``key`` exists. Returns whether it was stored."""
