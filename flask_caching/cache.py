@@ -361,7 +361,10 @@ class Cache(ValueOperations):
         def decorator(function: Callable[P, R]) -> MemoizedFunction[P, R]:
             check_function(function, "memoize")
             policy = MemoizePolicy(self, function, options)
-            decorated = policy.decorate(timeout, self.delete_memoized)
+            decorated = policy.decorate(timeout)
+            # Weakly, or the function would keep itself alive.
+            reference = weakref.ref(decorated)
+            decorated.delete_memoized = lambda: self.delete_memoized(reference())
             self._remember(decorated, policy)
             return cast("MemoizedFunction[P, R]", decorated)
 
@@ -424,7 +427,7 @@ class Cache(ValueOperations):
         bound = receiver is not None and not inspect.isclass(receiver)
         if bound and policy.binder.takes_self and not (args and args[0] is receiver):
             args = (receiver, *args)
-        key_of = policy.custom_key() or policy.make_cache_key
+        key_of = policy.assigned_key() or policy.make_cache_key
         self.delete(key_of(policy.function, *args, **kwargs))
 
     def delete_memoized_verhash(self, f: Any, *args: Any) -> None:

@@ -15,15 +15,15 @@ from typing import Any, cast
 from werkzeug.exceptions import HTTPException
 
 from .arguments import Binder, witness_arguments
-from .conditions import stale_check, with_call
 from .driving import Pending, Step
 from .entry import Entry, Witness
 from .errors import CacheError, UncacheableArgument
 from .explain import explain_view, key_elsewhere
 from .keys import KeyExplanation, KeyPart, KeySpec, source_of, view_key
-from .lookup import ReadThrough, warn_once
+from .lookup import warn_once
 from .observer import Lookup, Target
 from .options import CachedOptions, StateProvider
+from .policy import DecoratorPolicy
 from .query import Query
 from .reads import note, watching
 from .requests import (
@@ -38,14 +38,14 @@ from .requests import (
 from .responses import Admission, admit, admit_value
 from .signals import cache_view_hit, cache_view_miss, send
 from .state import AppState
-from .typing import QueryArgs, Timeout
-from .utils import dotted_name, get_arg_names, normalize_timeout
+from .typing import QueryArgs
+from .utils import dotted_name, get_arg_names
 from .views import endpoints_of, is_behind
 
 __all__ = ["CachedPolicy"]
 
 
-class CachedPolicy(ReadThrough):
+class CachedPolicy(DecoratorPolicy):
     """The policy behind one function that ``@cached`` decorates.
 
     Args:
@@ -61,43 +61,16 @@ class CachedPolicy(ReadThrough):
         options: CachedOptions,
     ) -> None:
         self.name = dotted_name(function)
-        super().__init__(
-            function,
-            Target("view", self.name),
-            is_stale=stale_check(options.is_stale),
-            cache_none=options.cache_none,
-            collisions=options.collisions,
-        )
-        self.cache = cache
+        target = Target("view", self.name)
+        super().__init__(cache, function, target, options, options.collisions)
         self.options = options
-        self._unless = with_call(options.unless, function)
-        self._forced = with_call(options.forced_update)
         self.binder = Binder(function)
-        self._default_make = self.make_cache_key
         # Both weakly: a function of a module outlives the applications of a factory.
         self._specs: tuple[weakref.ref[AppState], KeySpec, KeySpec] | None = None
         #: The view that was asked about last, and the answer: most callables serve one.
         self._last_view: tuple[Callable[[], Any], str | None, Target] = (_nothing, "", self.target)
         #: A target for each endpoint that leads here.
         self._endpoints: dict[str, Target] = {}
-        self._decorated: weakref.ref[Any]
-
-    def decorate(self, timeout: Timeout) -> Any:
-        """The function that takes the place of the decorated one; it keeps this alive.
-
-        Args:
-            timeout: What ``cache_timeout`` starts with.
-        """
-        decorated = self.wrapper()
-        decorated.uncached = self.function
-        decorated.cache_timeout = timeout
-        decorated.make_cache_key = self._default_make
-        self._decorated = weakref.ref(decorated)
-        return decorated
-
-    def decorated(self) -> Any:
-        """What :meth:`decorate` returned, or ``None`` if the application dropped it."""
-        return self._decorated()
 
     # A call.
 
@@ -107,7 +80,7 @@ class CachedPolicy(ReadThrough):
             return self.bypass(None, "no_application")
         request = current_request()
         target = self.target if request is None else self.target_of(state, request)
-        if self._unless is not None and self._unless(args, kwargs):
+        if self.unless is not None and self.unless(args, kwargs):
             return self._bypass(state, target, "unless")
         if target is self.target:
             query = self._helper_query(state, request, args, kwargs)
@@ -116,7 +89,7 @@ class CachedPolicy(ReadThrough):
         if isinstance(query, str):
             return self._bypass(state, target, query)
         lookup = Lookup(state.observer, target)
-        if self._forced is not None and self._forced(args, kwargs):
+        if self.forced is not None and self.forced(args, kwargs):
             return Pending(self.force(state, query, lookup))
         return self.look(state, query, lookup)
 
@@ -275,9 +248,7 @@ class CachedPolicy(ReadThrough):
 
     def custom_key(self) -> Callable[..., Any] | None:
         """The application's own key maker: assigned to the function, or given to the decorator."""
-        decorated = self._decorated()
-        assigned = self._default_make if decorated is None else decorated.make_cache_key
-        return assigned if assigned is not self._default_make else self.options.make_cache_key
+        return self.assigned_key() or self.options.make_cache_key
 
     def spec(self, state: AppState, *, for_view: bool) -> KeySpec:
         """What the key is made of under one application's configuration."""
@@ -303,10 +274,6 @@ class CachedPolicy(ReadThrough):
         )
 
     # What is stored.
-
-    def timeout(self) -> float | None:
-        decorated = self._decorated()
-        return None if decorated is None else normalize_timeout(decorated.cache_timeout)
 
     def admit(self, state: AppState, query: Query, value: Any) -> Admission:
         if query.returned:

@@ -17,24 +17,23 @@ from dataclasses import replace
 from typing import Any
 
 from .arguments import Binder, encode, identify, instance_token
-from .conditions import stale_check, with_call
 from .driving import Pending
 from .errors import UncacheableArgument
 from .keys import KeyExplanation, KeyPart, digest, frame, source_of
-from .lookup import ReadThrough, warn_once
+from .lookup import warn_once
 from .observer import Lookup, Target
 from .options import MemoizeOptions, StateProvider
+from .policy import DecoratorPolicy
 from .query import Query, new_version
 from .responses import Admission, admit_value
 from .signals import cache_memoize_hit, cache_memoize_miss, send
 from .state import AppState
-from .typing import Timeout
-from .utils import dotted_name, function_name, normalize_timeout
+from .utils import dotted_name, function_name
 
 __all__ = ["MemoizePolicy"]
 
 
-class MemoizePolicy(ReadThrough):
+class MemoizePolicy(DecoratorPolicy):
     """The policy behind one function that ``@memoize`` decorates.
 
     Args:
@@ -46,44 +45,15 @@ class MemoizePolicy(ReadThrough):
     def __init__(
         self, cache: StateProvider, function: Callable[..., Any], options: MemoizeOptions
     ) -> None:
-        super().__init__(
-            function,
-            Target("memoize", dotted_name(function)),
-            is_stale=stale_check(options.is_stale),
-            cache_none=options.cache_none,
-        )
-        self.cache = cache
+        super().__init__(cache, function, Target("memoize", dotted_name(function)), options)
         self.options = options
         self.name = function_name(function)
         self.identity = identify(function)
         self.binder = Binder(function, options.args_to_ignore)
         #: Whether each instance has a version of its own.
         self.per_instance = self.binder.takes_self and "self" not in options.args_to_ignore
-        self._unless = with_call(options.unless, function)
-        self._forced = with_call(options.forced_update)
-        self._default_make = self.make_cache_key
         #: Weakly: a function of a module outlives the applications of a factory.
         self._framed: tuple[weakref.ref[AppState], bytes] | None = None
-        self._decorated: weakref.ref[Any]
-
-    def decorate(self, timeout: Timeout, forget: Callable[[Any], None]) -> Any:
-        """The function that takes the place of the decorated one; it keeps this alive.
-
-        Args:
-            timeout: What ``cache_timeout`` starts with.
-            forget: ``Cache.delete_memoized``.
-        """
-        decorated = self.wrapper()
-        decorated.uncached = self.function
-        decorated.cache_timeout = timeout
-        decorated.make_cache_key = self._default_make
-        self._decorated = reference = weakref.ref(decorated)
-        decorated.delete_memoized = lambda: forget(reference())
-        return decorated
-
-    def decorated(self) -> Any:
-        """What :meth:`decorate` returned, or ``None`` if the application dropped it."""
-        return self._decorated()
 
     # A call.
 
@@ -91,7 +61,7 @@ class MemoizePolicy(ReadThrough):
         state = self.cache.state_for_call()
         if state is None:
             return self.bypass(None, "no_application")
-        if self._unless is not None and self._unless(args, kwargs):
+        if self.unless is not None and self.unless(args, kwargs):
             return self.bypass(state, "unless")
         try:
             query = self._query(state, args, kwargs)
@@ -101,7 +71,7 @@ class MemoizePolicy(ReadThrough):
         if query is None:
             return self.bypass(state, "no_key")
         lookup = Lookup(state.observer, self.target)
-        if self._forced is not None and self._forced(args, kwargs):
+        if self.forced is not None and self.forced(args, kwargs):
             return Pending(self.force(state, query, lookup))
         return self.look(state, query, lookup)
 
@@ -118,7 +88,7 @@ class MemoizePolicy(ReadThrough):
     def _query(
         self, state: AppState, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Query | None:
-        custom = self.custom_key()
+        custom = self.assigned_key()
         if custom is None:
             key = self.key(state, args, kwargs)
         else:
@@ -128,12 +98,6 @@ class MemoizePolicy(ReadThrough):
         query = Query(key, None, args, kwargs)
         query.version_keys = self.version_keys(args)
         return query
-
-    def custom_key(self) -> Callable[..., Any] | None:
-        """A key maker that the application assigned to the function."""
-        decorated = self._decorated()
-        assigned = self._default_make if decorated is None else decorated.make_cache_key
-        return None if assigned is self._default_make else assigned
 
     # The key.
 
@@ -218,10 +182,6 @@ class MemoizePolicy(ReadThrough):
         return replace(known, key=query.key, reason="")
 
     # What is stored.
-
-    def timeout(self) -> float | None:
-        decorated = self._decorated()
-        return None if decorated is None else normalize_timeout(decorated.cache_timeout)
 
     def admit(self, state: AppState, query: Query, value: Any) -> Admission:
         return admit_value(
