@@ -137,7 +137,7 @@ class Cache(ValueOperations):
         self._apps.add(app)
         if self.with_jinja2_ext:
             install(app, self)
-        watch_routes(app, self._registry.policies)
+        state.route_check = watch_routes(app, self._registry.policies)
 
     # Which application.
 
@@ -278,7 +278,7 @@ class Cache(ValueOperations):
             is_stale=is_stale,
             response_filter=response_filter,
             query_string=names_of(query_string, "query_string"),
-            ignore_query=tuple(ignore_query),
+            ignore_query=names_of(ignore_query, "ignore_query") or (),
             hash_method=hash_method,
             cache_none=cache_none,
             make_cache_key=make_cache_key,

@@ -65,6 +65,9 @@ class CachedPolicy(DecoratorPolicy):
         super().__init__(cache, function, target, options, options.collisions)
         self.options = options
         self.binder = Binder(function)
+        self._argument_names = [
+            name for name in get_arg_names(function) if name not in ("self", "cls")
+        ]
         # Both weakly: a function of a module outlives the applications of a factory.
         self._specs: tuple[weakref.ref[AppState], KeySpec, KeySpec] | None = None
         #: The view that was asked about last, and the answer: most callables serve one.
@@ -82,10 +85,10 @@ class CachedPolicy(DecoratorPolicy):
         target = self.target if request is None else self.target_of(state, request)
         if self.unless is not None and self.unless(args, kwargs):
             return self._bypass(state, target, "unless")
-        if target is self.target:
+        if request is None or (target is self.target and not self._follows_path()):
             query = self._helper_query(state, request, args, kwargs)
         else:
-            query = self._view_query(state, request, target.name, args, kwargs)
+            query = self._view_query(state, request, target, args, kwargs)
         if isinstance(query, str):
             return self._bypass(state, target, query)
         lookup = Lookup(state.observer, target)
@@ -146,17 +149,21 @@ class CachedPolicy(DecoratorPolicy):
         self,
         state: AppState,
         request: Any,
-        endpoint: str,
+        target: Target,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Query | str:
-        """What a request to this view asks the store for, or why it does not ask."""
+        """What a request to this view asks the store for, or why it does not ask.
+
+        A function whose key is the request's path is treated alike, even if it is not known to
+        be the view: it may be one behind a wrapper that hides it.
+        """
         method = request.method
         custom = self.custom_key()
         if custom is None and method not in self.options.methods:
             return "method"
-        if kwargs != request.view_args and self in request.__dict__.get(RUNNING, ()):
-            # The view calls itself with other arguments: not what the request asked for.
+        is_view = target is not self.target
+        if is_view and self._is_another_call(request, args, kwargs):
             return "nested"
         try:
             if custom is None:
@@ -168,7 +175,10 @@ class CachedPolicy(DecoratorPolicy):
             return "uncacheable_argument"
         if key is None:
             return "no_key"
-        query = Query(str(key), request_witness(request, endpoint), args, kwargs)
+        witness = request_witness(request, target.name)
+        if not is_view:
+            witness = witness._replace(arguments=self._call_witness(args, kwargs))
+        query = Query(str(key), witness, args, kwargs)
         query.request = request
         if method == "HEAD":
             query.refusal = "head"
@@ -194,6 +204,30 @@ class CachedPolicy(DecoratorPolicy):
             warn_once(f"{self.name} runs uncached: {error}")
             return "uncacheable_argument"
         return Query(str(key), witness, args, kwargs)
+
+    def _follows_path(self) -> bool:
+        """Whether the key is made of the request's path."""
+        prefix = self.options.key_prefix
+        return isinstance(prefix, str) and "%s" in prefix and self.custom_key() is None
+
+    def _is_another_call(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the view is called for something else than what the request asked for.
+
+        By itself, by a ``before_request`` function, by an error handler: the request's path is
+        not the key of that. Arguments that a decorator above replaced (a number by its object)
+        do not count.
+        """
+        asked = request.view_args
+        if kwargs == asked and len(args) <= self.binder.takes_self:
+            return False
+        positional = args[1:] if self.binder.takes_self else args
+        given = {**dict(zip(self._argument_names, positional, strict=False)), **kwargs}
+        if given.keys() != (asked or {}).keys():
+            return self in request.__dict__.get(RUNNING, ())
+        return any(
+            type(value) is type(asked[name]) and value != asked[name]
+            for name, value in given.items()
+        )
 
     def _call_witness(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         """The identity of a helper's call, however its arguments were passed."""

@@ -92,7 +92,9 @@ def method_names(methods: Iterable[str]) -> frozenset[str]:
     """Request methods in upper case; HEAD wherever GET is."""
     if isinstance(methods, str):
         raise TypeError(f"methods is the text {methods!r}; pass a list such as ['GET', 'POST']")
-    names = {method.upper() for method in methods}
+    names = {str(method).upper() for method in methods}
+    if not names:
+        raise ValueError("methods is empty, so nothing would be cached; leave it out for GET")
     return frozenset(names | {"HEAD"} if "GET" in names else names)
 
 
@@ -104,7 +106,7 @@ def vary_inputs(
         raise TypeError(f"vary is the text {vary!r}; pass a list such as ['Accept-Language']")
     inputs = tuple(vary)
     for item in inputs:
-        if not isinstance(item, str) and not callable(item):
+        if item in ("", "cookie:") or not (isinstance(item, str) or callable(item)):
             raise TypeError(
                 f"vary lists {item!r}; use header names, 'cookie:NAME', or functions without "
                 "arguments"
@@ -142,18 +144,23 @@ def warn_if_above_route(app: Flask, policies: Sequence[Decorated]) -> None:
         )
 
 
-def watch_routes(app: Flask, policies: Callable[[], Sequence[Decorated]]) -> None:
+def watch_routes(app: Flask, policies: Callable[[], Sequence[Decorated]]) -> Callable[..., None]:
     """Check an application's routes now, and once more when its first request starts.
 
     Args:
         app: The application.
         policies: What its cache has decorated so far.
+
+    Returns:
+        What waits for the first request, for as long as the caller keeps it.
     """
     warn_if_above_route(app, policies())
 
     def check(sender: Flask, **extra: Any) -> None:
-        request_started.disconnect(check, sender)
+        # Of any sender: only that makes the signal forget the receiver.
+        request_started.disconnect(check)
         warn_if_above_route(sender, policies())
 
-    # Strongly, or it would be gone at once; it goes with the first request.
-    request_started.connect(check, app, weak=False)
+    # Weakly: the signal would keep it for ever if the application never got a request.
+    request_started.connect(check, app)
+    return check

@@ -7,6 +7,7 @@ caller's flight. So the text of a load is written once.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Literal, TypeAlias
 
@@ -86,6 +87,9 @@ def call_only() -> Generator[Step, Any, Any]:
 
 
 def _wait(flight: Flight, seconds: float) -> Result | None:
+    if flight.thread == threading.get_ident():
+        # A task of this thread's event loop, which cannot go on while this call blocks.
+        return None
     try:
         return flight.landed.result(seconds)
     except TimeoutError:

@@ -172,6 +172,7 @@ class ReadThrough:
         """
         deadline = time.monotonic() + state.flights.timeout
         own = forced
+        outcome, failures = lookup.outcome, 0
         while True:
             versions = self._current_versions(state, query, lookup)
             begun = state.flights.begin(
@@ -190,11 +191,13 @@ class ReadThrough:
                     result: Result | None = yield begun[0], deadline - time.monotonic()
                     value = self._landed(state, query, lookup, result)
                     wait.served = value is not MISS
-                # One of those who waited for a load that failed leads the next one, in time.
-                own = result is not Landing.FAILED or time.monotonic() >= deadline
+                # One of those who waited for a load that failed leads the next one. If that
+                # fails too, all run: a function that fails is not to be queued for.
+                failures += result is Landing.FAILED
+                own = result is not Landing.FAILED or failures > 1 or time.monotonic() >= deadline
             if value is not MISS:
-                # It looked and found nothing: a miss, though another one paid for it.
-                lookup.outcome = "miss"
+                # It looked and found nothing it could use, though another one paid for it.
+                lookup.outcome = outcome
                 lookup.saved_seconds = 0.0
                 return value
         flight = begun[0]
@@ -270,6 +273,7 @@ class ReadThrough:
             if flight.superseded:
                 lookup.stored, lookup.reason = "refused", "superseded"
                 return Landing.FAILED
+            state.flights.overtake(flight)
             try:
                 stored = state.entries.set_entry(query.key, entry, query.version_keys)
             except Exception as error:

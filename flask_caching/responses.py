@@ -132,12 +132,15 @@ def admit_value(
         refused = response_filter is not None and not response_filter(list(items))
         return Admission(iter(items), "filter" if refused else "", snapshot=StoredItems(items))
     if isinstance(_body_of(value), WerkzeugResponse | HTTPException):
-        return admit(
+        admission = admit(
             value,
             response_filter=response_filter,
             store_cookies=store_cookies,
             stream_limit=stream_limit,
         )
+        # No request belongs to the entry, whose headers could select it.
+        varies = bool(admission.vary) and not admission.reason
+        return admission._replace(reason="vary") if varies else admission
     refused = response_filter is not None and not response_filter(value)
     return Admission(value, "filter" if refused else "")
 

@@ -48,12 +48,23 @@ class Flight:
         versions: The versions that the value is made under; of no use to callers under others.
         shared: Whether others may wait for it; not for a load that is known to store nothing.
         landed: Resolves to the load's :data:`Result`; awaitable through ``asyncio.wrap_future``.
+        thread: The thread it was begun in.
+        number: Grows from one flight to the next.
         superseded: Whether the key was written or deleted after the load began.
         lock: Held while the loaded value is written, and while the flight is superseded, so
             that one comes wholly before the other.
     """
 
-    __slots__ = ("key", "landed", "lock", "shared", "superseded", "versions")
+    __slots__ = (
+        "key",
+        "landed",
+        "lock",
+        "number",
+        "shared",
+        "superseded",
+        "thread",
+        "versions",
+    )
 
     def __init__(
         self, key: str, versions: tuple[str | None, ...] = (), shared: bool = True
@@ -61,6 +72,8 @@ class Flight:
         self.key = key
         self.versions = versions
         self.shared = shared
+        self.thread = threading.get_ident()
+        self.number = 0
         self.landed: Future[Result] = Future()
         # Running, so that a waiter's cancellation cannot cancel it for everybody.
         self.landed.set_running_or_notify_cancel()
@@ -88,7 +101,9 @@ class SingleFlight:
 
     def reset(self) -> None:
         """Forget every load: they are those of a process this one was forked from."""
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may run a finalizer that deletes a key, in here.
+        self._lock = threading.RLock()
+        self._begun = 0
         self._flights: dict[str, list[Flight]] = {}
         self._unshared: OrderedDict[str, None] = OrderedDict()
         #: Loads that stored a value, and which of them was the last of a key.
@@ -118,17 +133,19 @@ class SingleFlight:
             ``None`` if another load stored the key since the caller looked.
         """
         led = _led.get()
+        flight = Flight(key, versions, shared)
         with self._lock:
             alone = alone or not self.coalesce or key in self._unshared
             if not alone and since is not None and self._stored_at.get(key, 0) > since:
                 return None
-            flights = self._flights.setdefault(key, [])
-            if not (alone or any(flight in led for flight in flights)):
-                for flight in flights:
-                    if flight.shared and flight.versions == versions:
-                        return flight, False
-            flight = Flight(key, versions, shared)
-            flights.append(flight)
+            others = self._flights.get(key, ())
+            if not (alone or any(other in led for other in others)):
+                for other in others:
+                    if other.shared and other.versions == versions:
+                        return other, False
+            self._begun += 1
+            flight.number = self._begun
+            self._flights.setdefault(key, []).append(flight)
         _led.set((*led, flight))
         return flight, True
 
@@ -160,10 +177,28 @@ class SingleFlight:
             self._flights.clear()
         self._mark(overtaken)
 
+    def overtake(self, flight: Flight) -> None:
+        """Supersede the loads of a key that began before ``flight``, whose value is newer.
+
+        Not those that wait for it to return: a function that calls itself ends last.
+        """
+        led = _led.get()
+        with self._lock:
+            flights = self._flights.get(flight.key, [])
+            older = [
+                other for other in flights if other.number < flight.number and other not in led
+            ]
+            for other in older:
+                self._forget(other)
+        self._mark(older)
+
     def _mark(self, flights: list[Flight]) -> None:
         for flight in flights:
-            with flight.lock:
-                flight.superseded = True
+            flight.superseded = True
+            # A write that is under way comes first. Bounded, for a finalizer that runs while its
+            # thread holds a lock which that write waits for.
+            if flight.lock.acquire(timeout=1.0):
+                flight.lock.release()
 
     def _forget(self, flight: Flight) -> None:
         flights = self._flights.get(flight.key)

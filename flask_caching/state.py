@@ -65,6 +65,7 @@ class AppState:
         flights: The loads under way.
         keeps: Whether the backend keeps anything at all.
         app: The application, weakly.
+        route_check: What waits for the application's first request, see ``checks``.
         refuses_other_hosts: Whether the application matches hosts or subdomains, so that an
             entry made under one host is never served under another.
     """
@@ -81,6 +82,7 @@ class AppState:
         "keeps",
         "observer",
         "refuses_other_hosts",
+        "route_check",
         "store",
         "stored_key",
         "view_functions",
@@ -107,6 +109,7 @@ class AppState:
             getattr(app.url_map, "host_matching", False)
             or getattr(app, "subdomain_matching", False)
         )
+        self.route_check: Callable[..., None] | None = None
         self._logged: dict[str, float] = {}
 
     def expiry(self, timeout: float | None) -> float:

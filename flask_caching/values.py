@@ -110,7 +110,7 @@ class ValueOperations:
         state = self.state()
         pending = _pending.get()
         if pending is not None:
-            return state.store.set_entry(key, pending.around(state, value))
+            return state.store.set_entry(key, pending.around(state, value, timeout))
         # Before, for the loads that are under way; after, for one that began in between.
         state.flights.supersede(key)
         stored = _store(state, "set", state.store.set_entry, key, value, timeout)
@@ -314,15 +314,20 @@ class _Capture:
 class _Offer:
     """The entry that a decorator stores while an overriding ``set`` runs."""
 
-    def __init__(self, entry: Entry, value: Any) -> None:
+    def __init__(self, entry: Entry, value: Any, seconds: float) -> None:
         self.entry = entry
         self.value = value
+        self.seconds = seconds
 
-    def around(self, state: AppState, value: Any) -> Entry:
-        """The entry, around the value that the overriding ``set`` made of it."""
+    def around(self, state: AppState, value: Any, timeout: Timeout) -> Entry:
+        """The entry, around the value and with the timeout that the overriding ``set`` chose."""
+        entry = self.entry
+        if timeout != self.seconds:
+            expires_at = state.expiry(normalize_timeout(timeout))
+            entry = entry.replaced(entry.form, entry.payload, expires_at)
         if value is self.value:
-            return self.entry
-        return self.entry.replaced(*state.codec.freeze(value), self.entry.expires_at)
+            return entry
+        return entry.replaced(*state.codec.freeze(value), entry.expires_at)
 
 
 #: Whether a failing store is to be a store without the key, as under ``CACHE_IGNORE_ERRORS``.
@@ -391,7 +396,7 @@ class OverriddenEntries:
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:
         value = self._codec.thaw(entry)
         seconds = math.ceil(entry.expires_at - time.time()) if entry.expires_at else 0
-        token = _pending.set(_Offer(entry, value))
+        token = _pending.set(_Offer(entry, value, seconds))
         try:
             return self._values.set(key, value, timeout=seconds) is not False
         finally:

@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from types import FunctionType, MethodType
 from typing import Any, cast
 
+from flask.views import http_method_funcs
+
 __all__ = ["callables_behind", "endpoints_of", "is_behind"]
+
+#: The methods that Flask calls of a view class.
+_DISPATCHED = frozenset({"dispatch_request", *http_method_funcs})
 
 #: A function with both is taken for a decorator's wrapper, whose closure holds what it wraps.
 _WRAPPER_FLAGS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
@@ -17,10 +22,11 @@ _WRAPPER_FLAGS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 def callables_behind(function: Any) -> Iterator[Any]:
     """``function`` and whatever it leads to: what it wraps, its class's methods, its closure.
 
-    Follows ``__wrapped__``, partials, bound methods, Flask's ``view_class``, and the closure of
-    a function that takes ``*args, **kwargs`` (a decorator written without
-    ``functools.wraps``), or the attributes of an object that is called so. Not the closure of
-    any other function: a view that uses a cached helper does not *contain* it.
+    Follows ``__wrapped__``, partials, bound methods, the methods that Flask calls of a
+    ``view_class``, and the closure of a function that takes ``*args, **kwargs`` (a decorator
+    written without ``functools.wraps``), or the attributes of an object that is called so. Not
+    the closure of any other function, nor the other methods of a class: a view that uses a
+    cached helper does not *contain* it.
     """
     pending = [function]
     seen: set[int] = set()
@@ -45,7 +51,7 @@ def _one_step(found: Any) -> Iterator[Any]:
         view_class: type[Any] = members["view_class"]
         for cls in view_class.__mro__[:-1]:
             namespace: dict[str, Any] = dict(vars(cls))
-            yield from (member for member in namespace.values() if callable(member))
+            yield from (namespace[name] for name in _DISPATCHED & namespace.keys())
     if functools.partial in type(found).__mro__:
         yield found.func
     if type(found) is MethodType:
@@ -57,7 +63,10 @@ def _one_step(found: Any) -> Iterator[Any]:
             except ValueError:
                 # A variable of the enclosing function that is not assigned yet.
                 continue
-            if callable(content) and not inspect.isclass(content):
+            if not callable(content) or inspect.isclass(content):
+                continue
+            # Where the wrapper says what it wraps, only what leads there: the rest it just uses.
+            if "__wrapped__" not in members or _innermost(content) is _innermost(found):
                 yield content
     elif _is_wrapper_object(found):
         yield from (
@@ -65,6 +74,15 @@ def _one_step(found: Any) -> Iterator[Any]:
             for member in members.values()
             if callable(member) and not inspect.isclass(member)
         )
+
+
+def _innermost(function: Any) -> Any:
+    """What is left of a function without its decorators."""
+    seen: set[int] = set()
+    while id(function) not in seen:
+        seen.add(id(function))
+        function = getattr(function, "__dict__", {}).get("__wrapped__", function)
+    return function
 
 
 def _is_wrapper_object(found: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Which kind of failure an exception is: one of nine words, whatever library raised it."""
+"""Which kind of failure an exception is: one of eight words, whatever library raised it."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ help text and buckets. Two recorders read it: :mod:`.cells` counts in memory, an
 :mod:`.multiprocess` in the files that several workers share.
 
 No label ever holds a key, a path or a user. ``source`` and ``target`` say who asked: a view's
-endpoint, a function's qualified name or a fragment's name; the application's own calls have
+endpoint, a function's dotted name or a fragment's name; the application's own calls have
 ``source="direct", target="direct"``.
 """
 

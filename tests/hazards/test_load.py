@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import pickle
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import flask
 import pytest
 from flask import Flask, Response, abort, make_response, render_template_string, request
 from hazard_threads import PATIENCE, Meeting, Worker, wait_until, waiters
@@ -1000,3 +1002,121 @@ def test_23_a_response_that_another_receiver_changes_is_a_response_of_its_own(
     with request_finished.connected_to(spoil, app):
         app.test_client().get("/")
     assert app.test_client().get("/").text == "page"
+
+
+# 14, siblings: loads that overtake each other.
+
+
+def test_14_an_older_load_does_not_overwrite_a_newer_one(
+    app: Flask, cache: Cache, meeting: Meeting
+) -> None:
+    """A forced update that began later, and ended sooner, is what stays."""
+    source = {"value": "old", "forced": False}
+
+    @cache.memoize(forced_update=lambda: source["forced"])
+    def read() -> str:
+        value = str(source["value"])
+        if value == "old":
+            meeting.stop()
+        return value
+
+    slow = Worker(read)
+    meeting.await_arrival()
+    source.update(value="new", forced=True)
+    assert read() == "new"
+    source["forced"] = False
+    meeting.release()
+    assert slow.result() == "old"
+    assert read() == "new"
+
+
+def test_18_a_finalizer_may_delete_while_a_load_begins(app: Flask, cache: Cache) -> None:
+    """The garbage collector runs in the middle of anything; nothing waits for itself."""
+
+    class Row:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            cache.delete("row")
+
+    @cache.memoize()
+    def load(number: int) -> int:
+        return number
+
+    def churn() -> int:
+        total = 0
+        for number in range(300):
+            Row()
+            total += load(number)
+        return total
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(5)
+    try:
+        assert Worker(churn).result() == sum(range(300))
+    finally:
+        gc.set_threshold(*threshold)
+
+
+def test_18_a_function_that_fails_is_not_queued_for(app: Flask, make_cache: MakeCache) -> None:
+    """One waiter tries again; after that all of them run."""
+    cache = make_cache()
+    running = itertools.count(1)
+    rest = threading.Barrier(6, timeout=PATIENCE)
+
+    @cache.memoize()
+    def fail() -> None:
+        turn = next(running)
+        if turn <= 2:
+            wait_until(lambda: waiters(cache, key) == 8 - turn)
+        else:
+            # Passed only if all of the others run at once.
+            rest.wait()
+        raise ZeroDivisionError
+
+    key = fail.make_cache_key(fail.uncached)
+    workers = [Worker(fail) for _ in range(8)]
+    for worker in workers:
+        with pytest.raises(ZeroDivisionError):
+            worker.result()
+    assert next(running) == 9
+
+
+def test_31_a_blocking_call_in_the_loops_thread_does_not_wait_for_its_task(
+    app: Flask, make_cache: MakeCache
+) -> None:
+    """The task could not go on; the call makes the value itself."""
+    cache = make_cache(CACHE_SINGLE_FLIGHT_TIMEOUT=60)
+    begun = asyncio.Event()
+
+    @cache.cached(key_prefix="shared")
+    async def from_task() -> str:
+        begun.set()
+        await asyncio.sleep(0)
+        return "task"
+
+    @cache.cached(key_prefix="shared", collisions="allow")
+    def blocking() -> str:
+        return "blocking"
+
+    async def main() -> tuple[str, str]:
+        task = asyncio.create_task(from_task())
+        await begun.wait()
+        return blocking(), await task
+
+    assert Worker(asyncio.run, main()).result() == ("blocking", "task")
+
+
+def test_an_application_that_is_dropped_leaves_no_receiver(make_cache: MakeCache) -> None:
+    """Whether it ever had a request or not."""
+    gc.collect()
+    before = len(flask.request_started.receivers)
+    for number in range(20):
+        dropped = Flask(f"dropped{number}")
+        Cache(dropped, config={"CACHE_TYPE": "SimpleCache"})
+        if number % 2:
+            dropped.test_client().get("/")
+        del dropped
+    gc.collect()
+    assert len(flask.request_started.receivers) <= before

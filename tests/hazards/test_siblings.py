@@ -1538,3 +1538,151 @@ def test_18_where_caching_is_off_nobody_shares_a_load(app: Flask, make_cache: Ma
         pages = [future.result(10) for future in [pool.submit(visit) for _ in range(2)]]
     assert sorted(pages) == ["page 0", "page 1"]
     assert cache.stats()["refusals"] == {"null_cache": 2}
+
+
+# 1, 5, 6: the view by another way, and what only looks like the view.
+
+
+def test_a_view_behind_a_plain_function_keeps_the_rules_of_a_view(
+    app: Flask, cache: Cache
+) -> None:
+    """Its key is the path, so it is the request's, whoever calls it."""
+    calls = itertools.count()
+
+    @cache.cached()
+    def page(id: int) -> Any:
+        return f"{request.method} {next(calls)}", 503 if id == 9 else 200
+
+    app.add_url_rule("/q/<int:id>", "q", lambda id: page(id), methods=["GET", "POST"])
+    client = app.test_client()
+    assert client.post("/q/1").text == "POST 0"
+    assert [client.get("/q/1").text for _ in range(2)] == ["GET 1"] * 2
+    assert [client.get("/q/9").text for _ in range(2)] == ["GET 2", "GET 3"]
+
+
+def test_the_view_called_for_another_page_is_not_the_request(app: Flask, cache: Cache) -> None:
+    """By ``before_request`` or an error handler: the path of the request is not its key."""
+    calls = itertools.count()
+
+    @app.route("/page/<name>")
+    @cache.cached()
+    def page(name: str) -> str:
+        if name == "gone":
+            abort(404)
+        return f"{name} {next(calls)}"
+
+    @app.before_request
+    def look_ahead() -> None:
+        if request.view_args == {"name": "three"}:
+            page(name="four")
+
+    @app.errorhandler(404)
+    def instead(error: Any) -> Any:
+        return page(name="index"), 404
+
+    client = app.test_client()
+    assert client.get("/page/three").text == "three 1"
+    assert client.get("/page/three").text == "three 1"
+    assert client.get("/page/gone").text.startswith("index")
+    assert client.get("/page/gone").text.startswith("index")
+
+
+def test_arguments_that_a_decorator_replaced_are_the_requests(app: Flask, cache: Cache) -> None:
+    """A number by its object, under the same name or another."""
+    calls = itertools.count()
+
+    def with_object(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(id: int) -> Any:
+            return function(id={"number": id})
+
+        return wrapper
+
+    @app.route("/<int:id>")
+    @with_object
+    @cache.cached()
+    def page(id: Any) -> str:
+        return f"{id['number']} {next(calls)}"
+
+    client = app.test_client()
+    assert [client.get(f"/{id}").text for id in (1, 1, 2)] == ["1 0", "1 0", "2 1"]
+
+
+def test_a_cached_helper_of_a_view_class_is_a_helper(app: Flask, cache: Cache) -> None:
+    """Only what Flask dispatches to is the view: no method rule, no collisions for the others."""
+    calls = itertools.count()
+
+    class Shop(MethodView):
+        @cache.cached(key_prefix="nav")
+        def nav(self) -> str:
+            return f"nav {next(calls)}"
+
+        def get(self, id: int) -> str:
+            return self.nav()
+
+        def post(self, id: int) -> str:
+            return self.nav()
+
+    app.add_url_rule("/w/<int:id>", view_func=Shop.as_view("shop"))
+    client = app.test_client()
+    assert [client.get("/w/1").text, client.get("/w/2").text] == ["nav 0"] * 2
+    assert client.post("/w/1").text == "nav 0"
+    assert cache.stats()["collisions"] == {}
+
+
+def test_a_helper_that_a_decorator_uses_is_a_helper(app: Flask, cache: Cache) -> None:
+    """The decorator says what it wraps; the rest of its closure is what it uses."""
+    calls = itertools.count()
+
+    @cache.cached(key_prefix="menu")
+    def menu() -> str:
+        return f"menu {next(calls)}"
+
+    def with_menu(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return f"{menu()} {function(*args, **kwargs)}"
+
+        return wrapper
+
+    @app.route("/w/<int:id>", methods=["GET", "POST"])
+    @with_menu
+    def page(id: int) -> str:
+        return str(id)
+
+    client = app.test_client()
+    assert [client.get("/w/1").text, client.post("/w/2").text] == ["menu 0 1", "menu 0 2"]
+    assert cache.stats()["collisions"] == {}
+
+
+def test_a_memoized_response_that_varies_is_not_stored(app: Flask, cache: Cache) -> None:
+    """No request belongs to its entry, whose headers could select it."""
+    calls = itertools.count()
+
+    @app.route("/")
+    @cache.memoize()
+    def negotiated() -> Response:
+        kind = request.headers["Accept"]
+        return Response(f"{kind} {next(calls)}", headers={"Vary": "Accept"})
+
+    client = app.test_client()
+    pages = [client.get("/", headers={"Accept": kind}).text for kind in ("a", "b")]
+    assert pages == ["a 0", "b 1"]
+    assert cache.stats()["refusals"] == {"vary": 2}
+
+
+def test_an_overriding_set_may_choose_the_timeout(app: Flask, make_cache: MakeCache) -> None:
+    """The decorator's timeout is an offer, as any argument of ``set``."""
+
+    class Short(Cache):
+        def set(self, key: str, value: Any, timeout: Any = None) -> bool | None:
+            return super().set(key, value, timeout=5)
+
+    cache = make_cache(cls=Short)
+
+    @cache.cached(100, key_prefix="short")
+    def helper() -> str:
+        return "value"
+
+    helper()
+    assert 4 < (cache.ttl("short") or 0) <= 5
