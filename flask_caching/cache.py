@@ -14,6 +14,7 @@ from .backends.foreign import ForeignEntries
 from .backends.loading import import_dotted, load_backend
 from .cached import CachedPolicy
 from .checks import (
+    check_application,
     check_callables,
     check_collisions,
     check_config_type,
@@ -105,6 +106,7 @@ class Cache(ValueOperations):
             app: The application. Its configuration is read, never written.
             config: ``CACHE_*`` values that take precedence over all others.
         """
+        check_application(app)
         check_config_type(config)
         explicit = {**(self.config or {}), **(config or {})}
         parsed = CacheConfig.load({**app.config, **explicit}, explicit)

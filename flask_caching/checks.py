@@ -15,6 +15,7 @@ from .utils import normalize_timeout
 from .views import is_behind
 
 __all__ = [
+    "check_application",
     "check_callables",
     "check_collisions",
     "check_config_type",
@@ -33,6 +34,15 @@ def check_config_type(config: object) -> None:
     if config is not None and not isinstance(config, dict):
         raise ConfigurationError(
             f"config is {config!r}; pass a dictionary of CACHE_* values, or None to use app.config"
+        )
+
+
+def check_application(app: object) -> None:
+    """Refuse what is not a Flask application."""
+    if not isinstance(app, Flask):
+        raise TypeError(
+            f"expected a Flask application, got {app!r}; write Cache(app), or Cache() and later "
+            "cache.init_app(app)"
         )
 
 
@@ -71,7 +81,8 @@ def check_callables(**arguments: object) -> None:
     """Refuse a decorator's argument that has to be called and cannot be."""
     for name, value in arguments.items():
         if value is not None and not callable(value):
-            raise TypeError(f"{name} is {value!r}; pass a function, or None")
+            accepted = "text or a function" if name == "key_prefix" else "a function, or None"
+            raise TypeError(f"{name} is {value!r}; pass {accepted}")
 
 
 def check_collisions(collisions: CollisionPolicy | None) -> CollisionPolicy | None:

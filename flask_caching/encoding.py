@@ -3,7 +3,8 @@
 Different values give different bytes and equal values the same ones, in every process:
 ``1``, ``True``, ``1.0`` and ``"1"`` differ, the order of a set or a dictionary does not count.
 The exceptions are marked by findings: an object known only by its ``repr``, and one known only
-by its address, which gets a random token for as long as it lives.
+by its address, which gets a random token for as long as it lives. A container of a class of its
+own is one of the latter, told from what it was before by its ``repr``.
 
 The form: scalars, and flat tuples and lists of them, are what :mod:`marshal` writes in its
 version 2, the last without references, so that it depends on nothing but the value. All else
@@ -37,10 +38,13 @@ from .identity import (
     field_values,
     function_parts,
     has_fields,
-    has_own_repr,
+    is_container,
     is_findable,
+    may_be_text,
+    printed,
     qualified_name,
     repr_identity,
+    text_of,
     token,
     type_of,
 )
@@ -310,8 +314,20 @@ class Writer:
         self._find("repr", class_name(kind))
         return _node("repr", [self.cls(kind, kind), dumps(text, 2)])
 
-    def opaque(self, kind: type, value: Any) -> bytes:
-        """An object that only its address tells from others."""
+    def text(self, kind: type, value: Any) -> bytes:
+        """An object that passes for text, such as a lazy translation: by what it is just now."""
+        text = text_of(value)
+        if text is None:
+            return self.container(kind, value)
+        # The repr may tell more than the text does, a markup for example.
+        return _node("text", [self.cls(kind, kind), dumps((text, printed(value)), 2)])
+
+    def container(self, kind: type, value: Any) -> bytes:
+        """A container: its ``repr`` tells it from what it was before, but not from others."""
+        return self.opaque(kind, value, printed(value))
+
+    def opaque(self, kind: type, value: Any, shown: str | None = None) -> bytes:
+        """An object that only its address tells from others; ``shown`` is its ``repr``."""
         if self._placeholders:
             return _node("object", [self.cls(kind, kind)])
         try:
@@ -319,10 +335,10 @@ class Writer:
         except TypeError:
             default = self._defaults.get(id(value)) if self._defaults else None
             if default is not None:
-                return _node("default", [dumps(default, 2)])
+                return _node("default", [dumps((default, shown), 2)])
             return self._refuse(kind, "has no identity and cannot be weakly referenced")
         self._find("address", class_name(kind))
-        return _node("object", [self.cls(kind, kind), dumps(name, 2)])
+        return _node("object", [self.cls(kind, kind), dumps((name, shown), 2)])
 
     def _find(self, kind: str, type_name: str) -> None:
         self.findings.append(Finding(self._where(), kind, type_name))
@@ -384,10 +400,12 @@ def _choose(kind: type[Any]) -> _Write:
         return Writer.fields
     if kind.__module__ == "typing":
         return Writer.generic
+    if may_be_text(kind):
+        return Writer.text
     # Two requests for one URL have one repr; what a function reads of them differs.
-    if issubclass(kind, Request | Response) or not has_own_repr(kind):
+    if issubclass(kind, Request | Response) or kind.__repr__ is object.__repr__:
         return Writer.opaque
-    return Writer.printable
+    return Writer.container if is_container(kind) else Writer.printable
 
 
 def _known(base: type, parts: Parts) -> _Write:

@@ -41,10 +41,13 @@ __all__ = [
     "field_values",
     "function_parts",
     "has_fields",
-    "has_own_repr",
+    "is_container",
     "is_findable",
+    "may_be_text",
+    "printed",
     "qualified_name",
     "repr_identity",
+    "text_of",
     "token",
     "type_of",
 ]
@@ -62,6 +65,8 @@ SCALARS = frozenset({str, bytes, int, float, bool, complex, NoneType, EllipsisTy
 _HEAP_TYPE = 1 << 9
 #: What an object has that holds others; its ``repr`` may show only some of them.
 _CONTAINER_METHODS = ("__len__", "__iter__", "__getitem__", "__contains__", "__array__")
+#: What a class must define for its objects to be asked whether they pass for text.
+_TEXT_METHODS = ("__len__", "__getitem__")
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
@@ -139,27 +144,55 @@ def extra_state(value: object, base: type) -> dict[str, object]:
     return state
 
 
-def has_own_repr(cls: Any) -> bool:
-    """Whether the ``repr`` of its objects may be their identity.
+def is_container(cls: type) -> bool:
+    """Whether its objects hold others, so that their ``repr`` may show only a part of them."""
+    return any(hasattr(cls, method) for method in _CONTAINER_METHODS)
 
-    A container's is not: a long one shows a part of itself.
+
+def may_be_text(cls: Any) -> bool:
+    """Whether its objects may pass for text: they print, compare and are indexed their own way.
+
+    Their methods are only looked at here. :func:`text_of` puts the object itself to the test.
     """
-    return cls.__repr__ is not object.__repr__ and not any(
-        hasattr(cls, method) for method in _CONTAINER_METHODS
+    return (
+        cls.__str__ is not object.__str__
+        and cls.__eq__ is not object.__eq__
+        and all(hasattr(cls, method) for method in _TEXT_METHODS)
     )
 
 
-def repr_identity(value: object) -> str | None:
-    """The ``repr`` of an object, or ``None`` if the text is cut short or holds an address."""
+def text_of(value: Any) -> str | None:
+    """The text that an object passes for at this moment, or ``None`` if it does not.
+
+    It does if it equals its own ``str()``, is as long and is the same when sliced. Lazy
+    translations do, whichever package makes them; a container that prints itself does not.
+    """
+    try:
+        text = str(value)
+        passes = (value == text) is True and len(value) == len(text) and value[:] == text
+    except Exception:
+        # Not text then, or not here (a translation outside a request, say): it gets a token.
+        return None
+    return text if passes is True else None
+
+
+def printed(value: object) -> str | None:
+    """The ``repr`` of an object, or ``None`` if that fails or holds an address."""
     try:
         text = repr(value)
     except Exception:
         # A repr that fails (a row detached from its session, say) identifies nothing; the
         # caller goes on to a token, so the call is still cached and never mixed up.
         return None
-    if "..." in text or "\u2026" in text or _ADDRESS.search(text):
+    if _ADDRESS.search(text) or str(id(value)) in text or f"{id(value):x}" in text.lower():
         return None
-    if str(id(value)) in text or f"{id(value):x}" in text.lower():
+    return text
+
+
+def repr_identity(value: object) -> str | None:
+    """The ``repr`` of an object, or ``None`` if it is cut short too, and so no identity."""
+    text = printed(value)
+    if text is None or "..." in text or "\u2026" in text:
         return None
     return text
 

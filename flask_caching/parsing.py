@@ -138,7 +138,7 @@ def choice(*accepted: str) -> Callable[[Any], str]:
         if word in accepted:
             return word
         close = difflib.get_close_matches(word, accepted, n=1)
-        raise ValueError(f"did you mean {close[0]!r}?" if close else "there is no such choice")
+        raise ValueError(f"perhaps {close[0]!r} is meant" if close else "there is no such choice")
 
     return parse
 

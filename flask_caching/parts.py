@@ -172,7 +172,8 @@ PARTS: Final[dict[type, Parts]] = {
     types.SimpleNamespace: _attributes,
     UserDict: _attributes,
     UserList: _attributes,
-    UserString: _attributes,
+    # A lazy one computes its text; its attributes do not tell what it is just now.
+    UserString: lambda value: (str(value), *_attributes(value)),
     ChainMap: _attributes,
     BaseException: lambda value: (value.args,),
     OSError: lambda value: (value.args, value.filename, value.filename2),

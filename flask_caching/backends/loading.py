@@ -174,8 +174,11 @@ def _our_modules() -> set[str]:
 def _suggestion(name: str) -> str:
     known = {known.lower(): known for known in [*_OURS, *ABSENT]}
     known |= {f"{short.lower().removesuffix('cache')}": full for short, full in known.items()}
+    # Never the backend that keeps nothing, unless it is nearly spelt out.
     close = difflib.get_close_matches(name.lower(), known, n=1)
-    if close:
+    if close and (
+        known[close[0]] != "NullCache" or difflib.get_close_matches(name.lower(), close, 1, 0.85)
+    ):
         return f" Did you mean {known[close[0]]!r}?"
     return (
         f" Its backends are {', '.join(_OURS)}; anything else is a dotted path to a class or "
@@ -192,6 +195,7 @@ def _build(maker: Callable[..., Any], config: CacheConfig, app: Flask) -> Any:
     options["default_timeout"] = config.default_timeout
     args = list(config.args)
     if isinstance(maker, type):
+        _check_options(maker, config)
         factory = getattr(maker, "factory", None)
         if callable(factory):
             return factory(app, config.as_mapping(), args, options)
@@ -200,6 +204,22 @@ def _build(maker: Callable[..., Any], config: CacheConfig, app: Flask) -> Any:
         if not _takes_application(maker):
             return maker(*args, **accepted_options(maker, options))
     return maker(app, config.as_mapping(), args, options)
+
+
+def _check_options(maker: type, config: CacheConfig) -> None:
+    """Refuse an option that a backend of this package does not have, by its name."""
+    if not issubclass(maker, EntryBackend):
+        return
+    parameters = inspect.signature(maker).parameters
+    if any(item.kind is item.VAR_KEYWORD for item in parameters.values()):
+        return
+    for option in config.options:
+        if option not in parameters:
+            close = difflib.get_close_matches(option, parameters, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(parameters)}."
+            raise ConfigurationError(
+                f"CACHE_OPTIONS has {option!r}, which {maker.__name__} does not take; {hint}"
+            )
 
 
 def _is_cachelib(maker: type) -> bool:

@@ -13,6 +13,7 @@ import cachelib
 import pytest
 from flask import Flask
 
+from flask_caching import Cache
 from flask_caching.backends import BaseCache, NullCache, SimpleCache
 from flask_caching.backends.absent import ABSENT, LATER
 from flask_caching.backends.loading import import_dotted, load_backend
@@ -285,10 +286,8 @@ def test_a_subclass_without_a_factory(app: Flask) -> None:
 def test_a_misspelt_option_is_an_error_with_a_note(app: Flask) -> None:
     """What the application wrote itself is never dropped; the note says where it was written."""
     with pytest.raises(TypeError, match="treshold") as caught:
-        load(app, "SimpleCache", CACHE_OPTIONS={"treshold": 3})
-    assert any("CACHE_OPTIONS ['treshold']" in note for note in caught.value.__notes__)
-    with pytest.raises(TypeError, match="treshold"):
         load(app, f"{HERE}.Custom", CACHE_OPTIONS={"treshold": 3})
+    assert any("CACHE_OPTIONS ['treshold']" in note for note in caught.value.__notes__)
 
 
 def test_a_factory_may_change_what_it_is_given(app: Flask) -> None:
@@ -439,3 +438,18 @@ def test_loading_a_new_style_name_does_not_warn(app: Flask) -> None:
         warnings.simplefilter("error")
         load(app, "SimpleCache")
         load(app, "cachelib.SimpleCache")
+
+
+def test_an_option_that_a_backend_does_not_have_is_named():
+    """With the option that was probably meant."""
+    with pytest.raises(ConfigurationError, match=r"'thresold'.*SimpleCache.*threshold"):
+        Cache(Flask("app"), config={"CACHE_TYPE": "SimpleCache", "CACHE_OPTIONS": {"thresold": 3}})
+
+
+def test_the_backend_that_keeps_nothing_is_not_suggested_lightly():
+    """``NoSuchCache`` is as near to NullCache as to nothing."""
+    with pytest.raises(BackendImportError) as caught:
+        Cache(Flask("app"), config={"CACHE_TYPE": "NoSuchCache"})
+    assert "Did you mean 'NullCache'" not in str(caught.value)
+    with pytest.raises(BackendImportError, match="Did you mean 'NullCache'"):
+        Cache(Flask("app"), config={"CACHE_TYPE": "NulCache"})

@@ -1543,9 +1543,7 @@ def test_18_where_caching_is_off_nobody_shares_a_load(app: Flask, make_cache: Ma
 # 1, 5, 6: the view by another way, and what only looks like the view.
 
 
-def test_a_view_behind_a_plain_function_keeps_the_rules_of_a_view(
-    app: Flask, cache: Cache
-) -> None:
+def test_a_view_behind_a_plain_function_keeps_the_rules_of_a_view(app: Flask, cache: Cache) -> None:
     """Its key is the path, so it is the request's, whoever calls it."""
     calls = itertools.count()
 
@@ -1686,3 +1684,92 @@ def test_an_overriding_set_may_choose_the_timeout(app: Flask, make_cache: MakeCa
 
     helper()
     assert 4 < (cache.ttl("short") or 0) <= 5
+
+
+# Containers and lazy texts that change (9).
+
+
+def test_09_a_container_that_changes_loses_its_memoized_values(cache: Cache) -> None:
+    """An object with items and a ``repr`` of its own; another one with that ``repr`` shares none."""
+
+    class Cart:
+        def __init__(self) -> None:
+            self.items: list[int] = []
+
+        def __len__(self) -> int:
+            return len(self.items)
+
+        def __iter__(self) -> Iterator[int]:
+            return iter(self.items)
+
+        def __repr__(self) -> str:
+            return f"Cart({self.items})"
+
+    calls: list[object] = []
+
+    @cache.memoize()
+    def total(cart: Cart) -> int:
+        calls.append(cart)
+        return sum(cart)
+
+    cart, other = Cart(), Cart()
+    assert (total(cart), total(cart), len(calls)) == (0, 0, 1)
+    cart.items.append(5)
+    assert (total(cart), total(cart), len(calls)) == (5, 5, 2)
+    assert (total(other), len(calls)) == (0, 3)
+
+
+class LazyTranslation:
+    """What flask_babel's ``lazy_gettext`` makes."""
+
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
+
+    def __str__(self) -> str:
+        return self._read()
+
+    def __repr__(self) -> str:
+        return f"l'{self}'"
+
+    def __len__(self) -> int:
+        return len(str(self))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(str(self))
+
+    def __getitem__(self, index: Any) -> str:
+        return str(self)[index]
+
+    def __contains__(self, item: str) -> bool:
+        return item in str(self)
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == other
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def test_09_a_lazy_translation_counts_in_the_language_of_the_request(
+    app: Flask, cache: Cache
+) -> None:
+    """As an argument of a memoized function and as what a ``vary=`` function returns."""
+    greeting = LazyTranslation(lambda: {"en": "Hello", "fr": "Bonjour"}[request.args["lang"]])
+
+    @cache.memoize()
+    def shout(text: object) -> str:
+        return str(text).upper()
+
+    @app.route("/argument")
+    def argument() -> str:
+        return shout(greeting)
+
+    @app.route("/vary")
+    @cache.cached(vary=[lambda: greeting], query_string=False)
+    def page() -> str:
+        return str(greeting).upper()
+
+    client = app.test_client()
+    for path in ("/argument", "/vary"):
+        pages = [client.get(f"{path}?lang={lang}").text for lang in ("en", "fr", "en")]
+        assert pages == ["HELLO", "BONJOUR", "HELLO"]

@@ -17,7 +17,16 @@ import subprocess
 import sys
 import types
 from array import array
-from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
+from collections import (
+    ChainMap,
+    Counter,
+    OrderedDict,
+    UserDict,
+    UserString,
+    defaultdict,
+    deque,
+    namedtuple,
+)
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -674,6 +683,183 @@ def test_a_repr_that_cannot_identify_is_not_used() -> None:
     for one, two in [*made, tuple(requests)]:
         assert encode(one).data == encode(one).data != encode(two).data
         assert "address" in [finding.kind for finding in encode(one).findings]
+
+
+class Cart:
+    """A container of the application's own, which compares by its text as some do."""
+
+    def __init__(self, *items: object) -> None:
+        self.items = list(items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Cart({self.items})"
+
+    def __str__(self) -> str:
+        return f"{len(self)} items"
+
+
+@pytest.mark.parametrize("base", [Cart, Named])
+def test_hazard_9_a_container_is_itself_and_what_it_shows(base: Any) -> None:
+    """HAZARD 9: never shared between two containers, but another one once its repr is."""
+
+    class Container(base):  # type: ignore[misc]
+        def __contains__(self, item: object) -> bool:
+            return False
+
+    one, two = Container("a"), Container("a")
+    assert repr(one) == repr(two)
+    before = encode(one)
+    assert before.data == encode(one).data != encode(two).data
+    assert {finding.kind for finding in before.findings} == {"address"}
+    one.__init__("changed ...")
+    changed = encode(one).data
+    assert changed != before.data
+    one.__init__("a")
+    assert encode(one).data == before.data
+
+
+def test_the_repr_of_a_container_that_tells_addresses_is_left_out() -> None:
+    """One that holds objects without a repr keeps its token; so does one whose repr fails."""
+    cart = Cart(Plain())
+    before = encode(cart).data
+    cart.items = [Plain(), Plain()]
+    assert encode(cart).data == before
+    cart.__dict__.clear()
+    with pytest.raises(AttributeError):
+        repr(cart)
+    assert encode(cart).data == before
+
+
+def test_a_sentinel_that_is_a_container_counts_as_it_is() -> None:
+    """A default without a weak reference is known by its name, and by its repr if it has one."""
+
+    class Slotted:
+        __slots__ = ("size",)
+        size: int
+
+        def __len__(self) -> int:
+            return self.size
+
+        def __repr__(self) -> str:
+            return f"Slotted({self.size})"
+
+    default = Slotted()
+    default.size = 1
+    binder = Binder(lambda value=default: None)
+    before = binder.encode((), {}).data
+    assert binder.encode((), {}).data == before
+    default.size = 2
+    assert binder.encode((), {}).data != before
+
+
+class LazyText:
+    """What flask_babel, speaklater and their like make: text that is computed when read."""
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+
+    def __str__(self) -> str:
+        return str(self._read())
+
+    def __repr__(self) -> str:
+        return f"l'{self}'"
+
+    def __len__(self) -> int:
+        return len(str(self))
+
+    def __iter__(self) -> Any:
+        return iter(str(self))
+
+    def __getitem__(self, index: Any) -> str:
+        return str(self)[index]
+
+    def __contains__(self, item: str) -> bool:
+        return item in str(self)
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == other
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+class SilentLazyText(LazyText):
+    """One without a ``repr``, as older versions of flask_babel have."""
+
+    __repr__ = object.__repr__
+
+
+class LazyUserString(UserString):
+    def __init__(self, read: Any) -> None:
+        self.read = read
+
+    @property
+    def data(self) -> str:  # type: ignore[override]
+        return str(self.read())
+
+
+class Locale:
+    """Where a lazy text reads what it says."""
+
+    def __init__(self, text: object) -> None:
+        self.text = text
+
+    def __caching_id__(self) -> str:
+        return "locale"
+
+    def __call__(self) -> object:
+        return self.text
+
+
+@pytest.mark.parametrize("lazy", [LazyText, SilentLazyText, LazyUserString])
+def test_lazy_text_is_what_it_says_at_the_moment(lazy: Any) -> None:
+    """It changes with the locale; two of a type that say the same are one; it is not a string."""
+    locale = Locale("Loading...")
+    text = lazy(locale)
+    english = encode(text, strict=True)
+    assert english.findings == ()
+    assert english.data == encode(lazy(Locale("Loading..."))).data != encode("Loading...").data
+    locale.text = "Chargement..."
+    assert encode(text).data != english.data
+    locale.text = "Loading..."
+    assert encode(text).data == english.data
+
+
+def test_lazy_text_that_cannot_be_read_is_only_itself() -> None:
+    """Without a request, say, it fails: it has a token then, and no error is raised."""
+
+    def unreadable() -> str:
+        raise RuntimeError("outside a request")
+
+    one, two = LazyText(unreadable), LazyText(unreadable)
+    assert encode(one).data == encode(one).data != encode(two).data
+
+
+def test_texts_that_show_more_in_their_repr_differ() -> None:
+    """A style that is no part of the text is told by the repr."""
+
+    class Styled(LazyText):
+        def __init__(self, style: str) -> None:
+            super().__init__(lambda: "text")
+            self.style = style
+
+        def __repr__(self) -> str:
+            return f"Styled({self.style})"
+
+    assert Styled("bold") == str(Styled("plain"))
+    assert encode(Styled("bold")).data == encode(Styled("bold")).data
+    assert encode(Styled("bold")).data != encode(Styled("plain")).data
 
 
 def test_the_globals_of_a_request_are_told_apart() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import warnings
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from flask_caching import Cache
 from flask_caching.backends import SimpleCache
 from flask_caching.config import PASS_THROUGH, CacheConfig, describe_keys
 from flask_caching.errors import ConfigurationError
@@ -171,7 +173,7 @@ def test_a_bad_value_names_its_key(key: str, value: Any) -> None:
 
 def test_a_bad_choice_names_the_near_one() -> None:
     """A slip in a word is recognised."""
-    with pytest.raises(ConfigurationError, match="did you mean 'strict'"):
+    with pytest.raises(ConfigurationError, match="perhaps 'strict' is meant"):
         load(CACHE_KEY_STRATEGY="strikt")
 
 
@@ -310,3 +312,26 @@ def test_loading_changes_nothing_it_was_given() -> None:
     assert given == before
     options["threshold"] = 4
     assert config.options == {"threshold": 3}
+
+
+def test_what_is_not_an_application_is_named():
+    """An application's name, say."""
+    with pytest.raises(TypeError, match=r"'shop'.*Cache\(app\)"):
+        Cache("shop")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ignore_query": "utm"}, "ignore_query is the text 'utm'"),
+        ({"methods": []}, "methods is empty"),
+        ({"vary": [""]}, "vary lists ''"),
+        ({"vary": ["cookie:"]}, "vary lists 'cookie:'"),
+        ({"key_prefix": 3}, "key_prefix is 3; pass text or a function"),
+    ],
+)
+def test_a_decorators_argument_that_means_nothing_is_named(options, message):
+    """Where it is written, not at the first request."""
+    cache = Cache()
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        cache.cached(**options)
