@@ -24,6 +24,7 @@ from reprlib import Repr
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeAlias, get_args, get_origin
 
+from flask import Flask
 from werkzeug.local import LocalProxy
 from werkzeug.sansio.request import Request
 from werkzeug.sansio.response import Response
@@ -38,6 +39,7 @@ from .identity import (
     field_values,
     function_parts,
     has_fields,
+    has_own_repr,
     is_container,
     is_findable,
     may_be_text,
@@ -403,9 +405,12 @@ def _choose(kind: type[Any]) -> _Write:
     if may_be_text(kind):
         return Writer.text
     # Two requests for one URL have one repr; what a function reads of them differs.
-    if issubclass(kind, Request | Response) or kind.__repr__ is object.__repr__:
+    # What ``flask.g`` is prints differently outside its context.
+    if issubclass(kind, Request | Response | Flask.app_ctx_globals_class):
         return Writer.opaque
-    return Writer.container if is_container(kind) else Writer.printable
+    if is_container(kind):
+        return Writer.container
+    return Writer.printable if has_own_repr(kind) else Writer.opaque
 
 
 def _known(base: type, parts: Parts) -> _Write:

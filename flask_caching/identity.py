@@ -41,6 +41,7 @@ __all__ = [
     "field_values",
     "function_parts",
     "has_fields",
+    "has_own_repr",
     "is_container",
     "is_findable",
     "may_be_text",
@@ -142,6 +143,11 @@ def extra_state(value: object, base: type) -> dict[str, object]:
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):
                 state[name] = getattr(value, name)
     return state
+
+
+def has_own_repr(cls: Any) -> bool:
+    """Whether its objects print themselves their own way."""
+    return cls.__repr__ is not object.__repr__
 
 
 def is_container(cls: type) -> bool:

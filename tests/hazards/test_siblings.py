@@ -1690,7 +1690,7 @@ def test_an_overriding_set_may_choose_the_timeout(app: Flask, make_cache: MakeCa
 
 
 def test_09_a_container_that_changes_loses_its_memoized_values(cache: Cache) -> None:
-    """An object with items and a ``repr`` of its own; another one with that ``repr`` shares none."""
+    """An object with items and a ``repr`` of its own; another one of that ``repr`` shares none."""
 
     class Cart:
         def __init__(self) -> None:
