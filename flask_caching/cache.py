@@ -48,6 +48,9 @@ __all__ = ["Cache"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: To type checkers the proxy is the application, which has not what proxies have.
+_current_app: Any = current_app
+
 #: Where an application keeps the states of its caches.
 _EXTENSION = "flask_caching"
 
@@ -166,11 +169,14 @@ class Cache(ValueOperations):
     def _find_state(self) -> AppState | str:
         """The current application's cache, or why it is not known."""
         try:
-            return self._state_of(cast(Any, current_app)._get_current_object())
+            # The object behind the proxy: going through the proxy twice costs as much as a lookup.
+            state: AppState = _current_app._get_current_object().extensions[_EXTENSION][self]
+            return state
         except RuntimeError:
             apps = list(self._apps)
             if len(apps) == 1:
-                return self._state_of(apps[0])
+                only: AppState = apps[0].extensions[_EXTENSION][self]
+                return only
             if apps:
                 return (
                     f"this cache serves {len(apps)} applications and there is no application "
@@ -182,9 +188,6 @@ class Cache(ValueOperations):
                 f"this cache is not set up for the application {current_app.name!r}; call "
                 "cache.init_app(app)"
             )
-
-    def _state_of(self, app: Flask) -> AppState:
-        return cast(AppState, app.extensions[_EXTENSION][self])
 
     @property
     def app(self) -> Flask:
@@ -384,14 +387,23 @@ class Cache(ValueOperations):
         f: Callable[..., Any],
         path: str | None = None,
         query_args: QueryArgs | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> bool:
-        """Delete the entry of one request to a cached view, or of a cached helper.
+        """Delete what is stored of a cached view for its arguments, or of a cached helper.
+
+        A view that has several URLs for these arguments loses the entries of all of them.
+        Host, scheme and script root are those of the current request, or else of the
+        application's ``SERVER_NAME``, ``PREFERRED_URL_SCHEME`` and ``APPLICATION_ROOT``.
 
         Args:
             f: What ``@cached`` decorated.
-            path: The ``request.path`` it was stored for; ``None`` builds it from ``kwargs``.
+            path: The ``request.path`` it was stored for, and no other; ``None`` builds the
+                paths from ``kwargs``.
             query_args: The query string it was stored for: text, a mapping or pairs.
+            headers: The request headers it was stored for, cookies included; ``None`` takes
+                those of the current request. A view's own argument of this name goes first.
             kwargs: The view's arguments.
 
         Returns:
@@ -399,9 +411,14 @@ class Cache(ValueOperations):
 
         Raises:
             TypeError: If ``f`` is not cached by this cache.
+            CacheError: If no key can be made of this: no route leads to the path, or
+                ``vary`` needs a request and there is none.
         """
         policy = self._registry.cached(f)
-        return self.delete(policy.key_of(path, query_args, (), kwargs))
+        keys = policy.keys_of(path, query_args, headers, kwargs)
+        # All of them, not only up to the first that was there.
+        deleted = [self.delete(key) for key in keys]
+        return any(deleted)
 
     def delete_memoized(self, f: Any, *args: Any, **kwargs: Any) -> None:
         """Forget what a memoized function returned.

@@ -9,7 +9,7 @@ none.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, cast
 
 from werkzeug.exceptions import HTTPException
@@ -18,7 +18,7 @@ from .arguments import Binder, witness_arguments
 from .driving import Pending, Step
 from .entry import Entry, Witness
 from .errors import CacheError, UncacheableArgument
-from .explain import explain_view, key_elsewhere
+from .explain import explain_view, key_elsewhere, keys_elsewhere
 from .keys import KeyExplanation, KeyPart, KeySpec, source_of, view_key
 from .lookup import warn_once
 from .observer import Lookup, Target
@@ -163,7 +163,9 @@ class CachedPolicy(DecoratorPolicy):
         if custom is None and method not in self.options.methods:
             return "method"
         is_view = target is not self.target
-        if is_view and self._is_another_call(request, args, kwargs):
+        # Flask calls a view with exactly these; anything else wants a closer look.
+        odd = args or kwargs != request.view_args
+        if odd and is_view and self._is_another_call(request, args, kwargs):
             return "nested"
         try:
             if custom is None:
@@ -173,12 +175,14 @@ class CachedPolicy(DecoratorPolicy):
         except UncacheableArgument as error:
             warn_once(f"{self.name} runs uncached: {error}")
             return "uncacheable_argument"
-        if key is None:
-            return "no_key"
+        if type(key) is not str:
+            if key is None:
+                return "no_key"
+            key = str(key)
         witness = request_witness(request, target.name)
         if not is_view:
             witness = witness._replace(arguments=self._call_witness(args, kwargs))
-        query = Query(str(key), witness, args, kwargs)
+        query = Query(key, witness, args, kwargs)
         query.request = request
         if method == "HEAD":
             query.refusal = "head"
@@ -276,13 +280,19 @@ class CachedPolicy(DecoratorPolicy):
             # An explanation shows what the application's own key maker raises.
             reason = f"{type(error).__name__}: {error}"
             return KeyExplanation(None, function=self.name, arguments=kwargs, reason=reason)
+        if key is None:
+            reason = "make_cache_key or key_prefix returned None"
+            return KeyExplanation(None, function=self.name, arguments=kwargs, reason=reason)
         origin = "make_cache_key" if self.custom_key() else "key_prefix"
         parts = (KeyPart(origin, key, origin),)
         return KeyExplanation(key, parts, function=self.name, arguments=kwargs)
 
     def custom_key(self) -> Callable[..., Any] | None:
         """The application's own key maker: assigned to the function, or given to the decorator."""
-        return self.assigned_key() or self.options.make_cache_key
+        # As assigned_key(), which would be one more call on every hit.
+        decorated = self._decorated()
+        assigned = self._default_make if decorated is None else decorated.make_cache_key
+        return assigned if assigned is not self._default_make else self.options.make_cache_key
 
     def spec(self, state: AppState, *, for_view: bool) -> KeySpec:
         """What the key is made of under one application's configuration."""
@@ -363,6 +373,10 @@ class CachedPolicy(DecoratorPolicy):
                 of this name, text that does not begin with a slash is that argument.
             query_args: The query string to make the key for: text, a mapping or pairs.
             kwargs: The view's arguments by name.
+
+        Returns:
+            The key; the first URL's where the view has several for these arguments. ``None`` if
+            the application's own key maker returns that.
         """
         # The released library passes this one to whatever takes its place.
         kwargs.pop("use_request", None)
@@ -372,7 +386,7 @@ class CachedPolicy(DecoratorPolicy):
             kwargs["path"], path = path, None
         if query_args is not None and "query_args" in names:
             kwargs["query_args"], query_args = query_args, None
-        return self.key_of(path, query_args, args, kwargs)
+        return cast(str, self.key_of(path, query_args, args, kwargs))
 
     def key_of(
         self,
@@ -380,7 +394,7 @@ class CachedPolicy(DecoratorPolicy):
         query_args: QueryArgs | None,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> str:
+    ) -> str | None:
         """:meth:`make_cache_key` without its rule about arguments called ``path``."""
         state = self.cache.state()
         custom = self.custom_key()
@@ -389,7 +403,8 @@ class CachedPolicy(DecoratorPolicy):
             mine = self.serves(state, request)
             if mine and is_call_of(request, args, kwargs):
                 if custom is not None:
-                    return cast(str, custom(*args, **(kwargs or request.view_args or {})))
+                    key = custom(*args, **(kwargs or request.view_args or {}))
+                    return None if key is None else str(key)
                 return view_key(self.spec(state, for_view=True), request)
             if (
                 custom is None
@@ -398,6 +413,40 @@ class CachedPolicy(DecoratorPolicy):
             ):
                 return view_key(self.spec(state, for_view=False), request)
         return key_elsewhere(self, state, path, query_args, args, kwargs)
+
+    def keys_of(
+        self,
+        path: str | None,
+        query_args: QueryArgs | None,
+        headers: Mapping[str, str] | None,
+        kwargs: dict[str, Any],
+    ) -> list[str]:
+        """The keys of all URLs that a view has for these arguments; one for a helper.
+
+        Args:
+            path: See :meth:`make_cache_key`.
+            query_args: See :meth:`make_cache_key`.
+            headers: Request headers; ``None`` for those of the current request. If the function
+                has an argument of this name, it is that.
+            kwargs: The function's arguments by name.
+        """
+        if headers is not None and "headers" in get_arg_names(self.function):
+            kwargs, headers = {**kwargs, "headers": headers}, None
+        state = self.cache.state()
+        request = current_request()
+        keys: list[str | None]
+        if request is None or not (path is None and query_args is None and headers is None):
+            keys = [*keys_elsewhere(self, state, path, query_args, (), kwargs, headers)]
+        elif self.serves(state, request) and is_call_of(request, (), kwargs):
+            # The request's own key first. It may be one for POST, and other URLs lead here too.
+            keys = [self.key_of(None, None, (), kwargs)]
+            kwargs = kwargs or dict(request.view_args or {})
+            keys += keys_elsewhere(self, state, None, request.args, (), kwargs, besides=request)
+        elif endpoints_of(state.view_functions, self._decorated()):
+            keys = [*keys_elsewhere(self, state, None, None, (), kwargs)]
+        else:
+            keys = [self.key_of(None, None, (), kwargs)]
+        return [key for key in dict.fromkeys(keys) if key is not None]
 
 
 def _nothing() -> None:

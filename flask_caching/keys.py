@@ -133,7 +133,7 @@ class KeySpec:
 
     Attributes:
         prefix: ``key_prefix``: a text, in which ``%s`` stands for the path, or a callable
-            without arguments.
+            without arguments; one that returns ``None`` says that there is no key.
         query: Whether the query string counts; a tuple of names: only those parameters.
         ignore_query: Names of parameters that do not count.
         vary: Header names, ``cookie:NAME``, or callables without arguments.
@@ -144,7 +144,7 @@ class KeySpec:
             so for a helper, which answers alike under any method.
     """
 
-    prefix: str | Callable[[], str] = "view/%s"
+    prefix: str | Callable[[], str | None] = "view/%s"
     query: bool | tuple[str, ...] = False
     ignore_query: frozenset[str] = frozenset()
     vary: tuple[str | Callable[[], Any], ...] = ()
@@ -182,8 +182,8 @@ class KeySpec:
         )
 
 
-def view_key(spec: KeySpec, request: RequestLike) -> str:
-    """The key of a request under ``spec``."""
+def view_key(spec: KeySpec, request: RequestLike) -> str | None:
+    """The key of a request under ``spec``; ``None`` where ``key_prefix`` returns that."""
     if spec.is_plain and (request.method in SAFE_METHODS or not spec.whole_request):
         around = spec.around
         if around is not None:
@@ -192,13 +192,13 @@ def view_key(spec: KeySpec, request: RequestLike) -> str:
     return view_parts(spec, request)[0]
 
 
-def view_parts(spec: KeySpec, request: RequestLike) -> tuple[str, list[KeyPart]]:
-    """The key of a request, and what it was made of."""
+def view_parts(spec: KeySpec, request: RequestLike) -> tuple[str | None, list[KeyPart]]:
+    """The key of a request, and what it was made of; ``None`` if ``key_prefix`` returns that."""
     path = request.path if spec.needs_path else ""
     base = fill_prefix(spec, path)
-    shown = [
-        KeyPart("key_prefix", base if not spec.needs_path else _prefix_text(spec), "key_prefix")
-    ]
+    if base is None:
+        return None, []
+    shown = [KeyPart("key_prefix", _prefix_text(spec, base), "key_prefix")]
     if spec.needs_path:
         shown.append(KeyPart("path", path, "request.path"))
     hashed = list(_hashed_parts(spec, request))
@@ -208,11 +208,12 @@ def view_parts(spec: KeySpec, request: RequestLike) -> tuple[str, list[KeyPart]]
     return base, shown + [part for part, _ in hashed]
 
 
-def _prefix_text(spec: KeySpec) -> str:
-    return spec.prefix if isinstance(spec.prefix, str) else spec.prefix()
+def _prefix_text(spec: KeySpec, filled: str) -> str:
+    """The prefix as an explanation shows it: without the path, which is a part of its own."""
+    return spec.prefix if isinstance(spec.prefix, str) and spec.needs_path else filled
 
 
-def fill_prefix(spec: KeySpec, path: str) -> str:
+def fill_prefix(spec: KeySpec, path: str) -> str | None:
     """``key_prefix`` with the path in place of ``%s``."""
     prefix = spec.prefix
     if not isinstance(prefix, str):

@@ -42,8 +42,13 @@ class Registry:
                 found.append(policy)
         return found
 
-    def of(self, function: Any) -> Policy:
+    def of(self, function: Any, kind: type[Policy] | None = None) -> Policy:
         """The policy behind a decorated function, or behind its ``uncached``.
+
+        Args:
+            function: The function; both decorators may be on it.
+            kind: The kind of policy wanted. The outermost one of another kind is the answer
+                where there is none of it; ``None`` wants any.
 
         Raises:
             TypeError: If this cache did not decorate it.
@@ -53,24 +58,26 @@ class Registry:
                 f"expected a decorated function, got {function!r}; pass the function itself, not "
                 "its name"
             )
-        for policy in self.behind(function):
-            return policy
         bare = getattr(function, "__func__", function)
-        for policy in self.policies():
-            if policy.function is bare:
+        found = self.behind(function)
+        found += [policy for policy in self.policies() if policy.function is bare]
+        for policy in found:
+            if kind is None or isinstance(policy, kind):
                 return policy
+        if found:
+            return found[0]
         raise TypeError(f"{dotted_name(function)} is not decorated by this cache")
 
     def cached(self, function: Any) -> CachedPolicy:
         """:meth:`of` a function under ``@cached``."""
-        policy = self.of(function)
+        policy = self.of(function, CachedPolicy)
         if isinstance(policy, MemoizePolicy):
             raise TypeError(f"{policy.name} is memoized; use delete_memoized")
         return policy
 
     def memoized(self, function: Any) -> MemoizePolicy:
         """:meth:`of` a function under ``@memoize``."""
-        policy = self.of(function)
+        policy = self.of(function, MemoizePolicy)
         if isinstance(policy, CachedPolicy):
             raise TypeError(f"{policy.name} is decorated with @cached; use delete_cached")
         return policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from flask import after_this_request
 from flask import request as request_proxy
@@ -25,6 +25,9 @@ __all__ = [
     "request_witness",
 ]
 
+#: To type checkers the proxy is the request, which has not what proxies have.
+_request: Any = request_proxy
+
 #: Stands for the request where a key needs none.
 NO_REQUEST = request_for("")
 
@@ -37,7 +40,7 @@ RUNNING = "_flask_caching_running"
 def current_request() -> Any:
     """The request object itself, or ``None`` outside a request."""
     try:
-        return cast(Any, request_proxy)._get_current_object()
+        return _request._get_current_object()
     except RuntimeError:
         return None
 

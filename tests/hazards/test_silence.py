@@ -765,7 +765,7 @@ def test_29_a_value_that_cannot_be_used_is_an_error_that_names_it(config: dict[s
 def test_29_a_misspelt_option_is_an_error() -> None:
     """What the backend does not take is not dropped."""
     config = {"CACHE_TYPE": "SimpleCache", "CACHE_OPTIONS": {"treshold": 5}}
-    with pytest.raises(TypeError, match="treshold"):
+    with pytest.raises(ConfigurationError, match="treshold"):
         Cache(Flask("wrong"), config=config)
 
 
