@@ -64,16 +64,16 @@ class CacheExtension(Extension):
     def parse(self, parser: Parser) -> nodes.Node:
         lineno = next(parser.stream).lineno
         timeout = parser.parse_expression()
-        name: nodes.Expr = nodes.Const(_place(parser, lineno))
         named = parser.stream.skip_if("comma")
-        if named:
-            name = parser.parse_expression()
+        name = parser.parse_expression() if named else nodes.Const(_place(parser, lineno))
         vary: list[nodes.Expr] = []
         while parser.stream.skip_if("comma"):
             vary.append(parser.parse_expression())
         body = parser.parse_statements(("name:endcache",), drop_needle=True)
-        # Tells one fragment from another that has the same name (or line) by what it renders.
-        content = hashlib.blake2b(repr(body).encode(), digest_size=8).hexdigest()
+        # Tells one fragment from another that has the same name (or line) by what it renders. A
+        # template made from a string has no name, so that all of it counts.
+        text = repr(body) + (_source.get() if parser.filename is None and not named else "")
+        content = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         call = self.call_method(
             "_cache",
             [timeout, name, nodes.List(vary), nodes.Const(content), nodes.Const(not named)],
@@ -108,14 +108,10 @@ class CacheExtension(Extension):
 def _place(parser: Parser, lineno: int) -> str:
     """The name of a fragment that was given none: its template and line.
 
-    A template made from a string is known by its text. A second fragment without a name on one
-    line is told from the first by a number.
+    A second fragment without a name on one line is told from the first by a number.
     """
-    template = parser.filename
-    if template is None:
-        template = f"<{hashlib.blake2b(_source.get().encode(), digest_size=8).hexdigest()}>"
     places: dict[str, int] = parser.__dict__.setdefault("_flask_caching_places", {})
-    place = f"{template}{lineno}"
+    place = f"{parser.filename}{lineno}"
     places[place] = number = places.get(place, 0) + 1
     return place if number == 1 else f"{place}.{number}"
 
