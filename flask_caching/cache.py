@@ -98,6 +98,9 @@ class Cache(ValueOperations):
         self.with_jinja2_ext = with_jinja2_ext
         self.config = config
         self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
+        #: The application that was set up last, so that ``Cache(Flask(__name__))`` can be used
+        #: although nobody else keeps its application. All others are their owners' to keep.
+        self._kept_app: Flask | None = None
         self._registry = Registry()
         if app is not None:
             self.init_app(app)
@@ -140,6 +143,7 @@ class Cache(ValueOperations):
         app.extensions.setdefault("cache", {})[self] = state.backend
         app.extensions.setdefault(_EXTENSION, {})[self] = state
         self._apps.add(app)
+        self._kept_app = app
         if self.with_jinja2_ext:
             install(app, self)
         state.route_check = watch_routes(app, self._registry.policies)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -96,3 +98,24 @@ def test_a_tenant_found_before_the_view_is_told_with_vary(app: Flask, cache: Cac
         for host in ("a.example", "b.example"):
             assert client.get("/", base_url=f"http://{host}").text == host
     assert cache.stats()["lookups"]["hit"] == 2
+
+
+def test_a_cache_keeps_the_application_it_was_made_with() -> None:
+    """Nobody else may: it is there for as long as the cache is, as in the released library."""
+    cache = Cache(Flask("nobody keeps this"), config={"CACHE_TYPE": "SimpleCache"})
+    gc.collect()
+    cache.set("key", "value")
+    assert cache.get("key") == "value"
+
+
+def test_a_cache_of_a_factory_keeps_one_application(make_cache: MakeCache) -> None:
+    """The others go when their owners drop them, with all that was stored for them."""
+    cache = Cache()
+    made = []
+    for number in range(3):
+        app = Flask(f"made {number}")
+        cache.init_app(app, config={"CACHE_TYPE": "SimpleCache"})
+        made.append(weakref.ref(app))
+        del app
+    gc.collect()
+    assert [reference() is not None for reference in made] == [False, False, True]
