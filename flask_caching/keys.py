@@ -199,7 +199,8 @@ def view_parts(spec: KeySpec, request: RequestLike) -> tuple[str | None, list[Ke
     if base is None:
         return None, []
     shown = [KeyPart("key_prefix", _prefix_text(spec, base), "key_prefix")]
-    if spec.needs_path:
+    # Under strict it is among the hashed parts.
+    if spec.needs_path and spec.strategy != "strict":
         shown.append(KeyPart("path", path, "request.path"))
     hashed = list(_hashed_parts(spec, request))
     if hashed:

@@ -119,3 +119,16 @@ def test_a_cache_of_a_factory_keeps_one_application(make_cache: MakeCache) -> No
         del app
     gc.collect()
     assert [reference() is not None for reference in made] == [False, False, True]
+
+
+def test_a_strict_key_is_explained_without_repetition(make_cache: MakeCache, app: Flask) -> None:
+    """Each ingredient once, the path among them."""
+    cache = make_cache(CACHE_KEY_STRATEGY="strict")
+
+    @app.route("/page")
+    @cache.cached()
+    def page() -> str:
+        return "page"
+
+    names = [part.name for part in cache.explain("/page?a=1").parts]
+    assert names == ["key_prefix", "method", "host", "script_root", "path", "query", "query:a"]

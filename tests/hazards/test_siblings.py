@@ -842,12 +842,12 @@ def test_strict_keys_keep_everything_apart_and_cached(app: Flask, make_cache: Ma
     def page(path: str) -> str:
         return str(next(calls))
 
-    mounted = Client(DispatcherMiddleware(app, {"/root": app}))
+    mounted = Client(DispatcherMiddleware(app, {"/mounted": app}))
     urls = [
         ("/a/b", "http://one.example"),
         ("/a/b", "http://two.example"),
         ("/a/b", "http://two.example:8080"),
-        ("/root/a/b", "http://one.example"),
+        ("/mounted/a/b", "http://one.example"),
         ("/a/b?q=1", "http://one.example"),
         ("/a/b?q=2", "http://one.example"),
         ("/a", "http://one.example"),
