@@ -41,7 +41,9 @@ PASS_THROUGH: Mapping[str, str] = MappingProxyType(
         "CACHE_REDIS_SENTINELS": "RedisSentinelCache",
         "CACHE_REDIS_SENTINEL_MASTER": "RedisSentinelCache",
         "CACHE_REDIS_SENTINEL_PASSWORD": "RedisSentinelCache",
+        "CACHE_REDIS_SENTINEL_USERNAME": "RedisSentinelCache",
         "CACHE_REDIS_URL": "RedisCache, RedisClusterCache",
+        "CACHE_REDIS_USERNAME": "RedisCache, RedisSentinelCache, RedisClusterCache",
         "CACHE_UWSGI_NAME": "UWSGICache",
     }
 )
@@ -76,26 +78,30 @@ class KeyDoc(NamedTuple):
 
 def _key(
     key: str,
+    default: Any,
     parse: Callable[[Any], Any],
     accepts: str,
     about: str,
     *,
+    factory: Callable[[], Any] | None = None,
     shown: str = "",
     none: bool = False,
     secret: bool = False,
-) -> dict[str, Any]:
-    """The metadata of one key's field.
+) -> Any:
+    """The dataclass field of one key.
 
     Args:
         key: The ``CACHE_*`` name.
+        default: The field's default.
         parse: Makes the field's value, or raises ValueError or TypeError saying what is wrong.
         accepts: For messages and the manual.
         about: For the manual.
+        factory: Makes the default, where it cannot be shared.
         shown: The default as the manual shows it, where its ``repr`` would not do.
         none: Whether ``None`` is a value of its own instead of the default.
         secret: Whether the value may hold credentials, and is never shown.
     """
-    return {
+    metadata = {
         "key": key,
         "parse": parse,
         "accepts": accepts,
@@ -104,6 +110,9 @@ def _key(
         "none": none,
         "secret": secret,
     }
+    if factory is not None:
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def _no_options() -> Mapping[str, Any]:
@@ -118,223 +127,224 @@ class CacheConfig:
     each is for is in its metadata.
     """
 
-    type: str | Callable[..., Any] = field(
-        default="NullCache",
-        metadata=_key(
-            "CACHE_TYPE",
-            parsing.backend_type,
-            "a class name, a dotted path to a class or factory, a class, or a callable",
-            "The backend that keeps the entries.",
-        ),
+    type: str | Callable[..., Any] = _key(
+        "CACHE_TYPE",
+        "NullCache",
+        parsing.backend_type,
+        "a class name, a dotted path to a class or factory, a class, or a callable",
+        "The backend that keeps the entries.",
     )
-    no_null_warning: bool = field(
-        default=False,
-        metadata=_key(
-            "CACHE_NO_NULL_WARNING",
-            parsing.boolean,
-            parsing.BOOLEAN,
-            "Silences the warning that NullCache keeps nothing.",
-        ),
+    enabled: bool = _key(
+        "CACHE_ENABLED",
+        True,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Whether decorated functions use the cache; if not, they run as if undecorated. "
+        "``flask cache off`` does the same for every worker while they run.",
     )
-    args: tuple[Any, ...] = field(
-        default=(),
-        metadata=_key(
-            "CACHE_ARGS",
-            parsing.arguments,
-            "a list or tuple",
-            "Positional arguments for the backend.",
-            secret=True,
-            shown="[]",
-        ),
+    no_null_warning: bool = _key(
+        "CACHE_NO_NULL_WARNING",
+        False,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Silences the warning that NullCache keeps nothing.",
     )
-    options: Mapping[str, Any] = field(
-        default_factory=_no_options,
-        metadata=_key(
-            "CACHE_OPTIONS",
-            parsing.options,
-            "a dictionary",
-            "Keyword arguments for the backend; they win over the other keys.",
-            secret=True,
-            shown="{}",
-        ),
+    args: tuple[Any, ...] = _key(
+        "CACHE_ARGS",
+        (),
+        parsing.arguments,
+        "a list or tuple",
+        "Positional arguments for the backend.",
+        secret=True,
+        shown="[]",
     )
-    default_timeout: float = field(
-        default=300,
-        metadata=_key(
-            "CACHE_DEFAULT_TIMEOUT",
-            parsing.lifetime,
-            "seconds (0 never expires), a numeric string, or a timedelta",
-            "How long an entry lives where nothing else says so.",
-        ),
+    options: Mapping[str, Any] = _key(
+        "CACHE_OPTIONS",
+        None,
+        parsing.options,
+        "a dictionary",
+        "Keyword arguments for the backend; they win over the other keys.",
+        secret=True,
+        shown="{}",
+        factory=_no_options,
     )
-    ignore_errors: bool = field(
-        default=False,
-        metadata=_key(
-            "CACHE_IGNORE_ERRORS",
-            parsing.boolean,
-            parsing.BOOLEAN,
-            "Whether a failing store is a miss for direct calls such as cache.get, "
-            "instead of an exception.",
-        ),
+    default_timeout: float = _key(
+        "CACHE_DEFAULT_TIMEOUT",
+        300,
+        parsing.lifetime,
+        "seconds (0 never expires), a numeric string, or a timedelta",
+        "How long an entry lives where nothing else says so.",
     )
-    threshold: int = field(
-        default=500,
-        metadata=_key(
-            "CACHE_THRESHOLD",
-            parsing.whole(0),
-            "a whole number, 0 for no limit",
-            "Entries that SimpleCache and FileSystemCache hold at most.",
-        ),
+    ignore_errors: bool = _key(
+        "CACHE_IGNORE_ERRORS",
+        False,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Whether a failing store is a miss for direct calls such as cache.get, "
+        "instead of an exception.",
     )
-    key_prefix: str | Callable[[], str] = field(
-        default="flask_cache_",
-        metadata=_key(
-            "CACHE_KEY_PREFIX",
-            parsing.key_prefix,
-            "a string, or a callable that returns one",
-            "What comes before each key in a store that several applications share.",
-        ),
+    threshold: int = _key(
+        "CACHE_THRESHOLD",
+        500,
+        parsing.whole(0),
+        "a whole number, 0 for no limit",
+        "Entries that SimpleCache and FileSystemCache hold at most.",
     )
-    hash_method: HashMethod = field(
-        default=hashlib.sha256,
-        metadata=_key(
-            "CACHE_HASH_METHOD",
-            parsing.hash_method,
-            "a hash constructor such as hashlib.sha256",
-            "Hashes the parts of a key that would be too long.",
-            shown="hashlib.sha256",
-        ),
+    allow_flush: bool = _key(
+        "CACHE_ALLOW_FLUSH",
+        False,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Whether clearing a cache without a key prefix may remove everything in its database.",
     )
-    source_check: bool = field(
-        default=False,
-        metadata=_key(
-            "CACHE_SOURCE_CHECK",
-            parsing.boolean,
-            parsing.BOOLEAN,
-            "Whether a function's source is part of its keys, so that a changed function "
-            "is loaded anew.",
-        ),
+    key_prefix: str | Callable[[], str] = _key(
+        "CACHE_KEY_PREFIX",
+        "flask_cache_",
+        parsing.key_prefix,
+        "a string, or a callable that returns one",
+        "What comes before each key in a store that several applications share.",
     )
-    enable_signals: bool = field(
-        default=False,
-        metadata=_key(
-            "CACHE_ENABLE_SIGNALS",
-            parsing.boolean,
-            parsing.BOOLEAN,
-            "Whether the signals of flask_caching.signals are sent.",
-        ),
+    hash_method: HashMethod = _key(
+        "CACHE_HASH_METHOD",
+        hashlib.sha256,
+        parsing.hash_method,
+        "a hash constructor such as hashlib.sha256",
+        "Hashes the parts of a key that would be too long.",
+        shown="hashlib.sha256",
     )
-    serializer: str | Serializer = field(
-        default="pickle",
-        metadata=_key(
-            "CACHE_SERIALIZER",
-            parsing.serializer,
-            '"pickle", "signed", "json", or an object or class with dumps and loads',
-            "Turns objects into bytes; text, bytes, numbers and responses need none.",
-        ),
+    source_check: bool = _key(
+        "CACHE_SOURCE_CHECK",
+        False,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Whether a function's source is part of its keys, so that a changed function "
+        "is loaded anew.",
     )
-    name: str = field(
-        default="cache",
-        metadata=_key(
-            "CACHE_NAME",
-            parsing.text,
-            "a string",
-            "This cache's name in metrics, traces and logs.",
-        ),
+    enable_signals: bool = _key(
+        "CACHE_ENABLE_SIGNALS",
+        False,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Whether the signals of flask_caching.signals are sent.",
     )
-    instrumentation: str | Callable[..., Any] | None = field(
-        default=_INSTRUMENTATION,
-        metadata=_key(
-            "CACHE_INSTRUMENTATION",
-            parsing.observer,
-            "a dotted path, a callable, or None for no instrumentation",
-            "What watches the cache.",
-            none=True,
-        ),
+    serializer: str | Serializer = _key(
+        "CACHE_SERIALIZER",
+        "pickle",
+        parsing.serializer,
+        '"pickle", "signed", "json", or an object or class with dumps and loads',
+        "Turns objects into bytes; text, bytes, numbers and responses need none.",
     )
-    metrics_path: str | None = field(
-        default=None,
-        metadata=_key(
-            "CACHE_METRICS_PATH",
-            parsing.url_path,
-            'a path that begins with "/", or None for no endpoint',
-            "Where the metrics can be scraped.",
-            none=True,
-        ),
+    compression: str | None = _key(
+        "CACHE_COMPRESSION",
+        None,
+        parsing.compression,
+        '"zlib", "zstd" (needs zstandard), or None for no compression',
+        "Makes large entries smaller before they are written to a store outside of the process.",
+        none=True,
     )
-    metrics_namespace: str = field(
-        default="flask_caching",
-        metadata=_key(
-            "CACHE_METRICS_NAMESPACE",
-            parsing.metric_name,
-            "letters, digits and underscores, not beginning with a digit",
-            "What the names of all metrics begin with.",
-        ),
+    compression_threshold: int = _key(
+        "CACHE_COMPRESSION_THRESHOLD",
+        1024,
+        parsing.whole(0),
+        "bytes",
+        "How large a payload must be to be compressed.",
     )
-    metrics_registry: Any = field(
-        default=None,
-        metadata=_key(
-            "CACHE_METRICS_REGISTRY",
-            parsing.registry,
-            "a prometheus_client registry, or None for the default one",
-            "Where the metrics are registered.",
-            none=True,
-        ),
+    breaker_threshold: int = _key(
+        "CACHE_BREAKER_THRESHOLD",
+        3,
+        parsing.whole(0),
+        "a whole number, 0 to ask the server however often it fails",
+        "Failures in a row after which a cache server is left alone for a while.",
     )
-    metrics_targets: int = field(
-        default=200,
-        metadata=_key(
-            "CACHE_METRICS_TARGETS",
-            parsing.whole(1),
-            "a whole number, at least 1",
-            "Distinct targets that metrics name; all others share one label.",
-        ),
+    breaker_cooldown: float = _key(
+        "CACHE_BREAKER_COOLDOWN",
+        1.0,
+        parsing.positive,
+        "seconds above 0, a numeric string, or a timedelta",
+        "How long it is left alone before it is tried again; twice as long after each trial "
+        "that fails, up to 30 seconds.",
     )
-    key_strategy: KeyStrategy = field(
-        default="compatible",
-        metadata=_key(
-            "CACHE_KEY_STRATEGY",
-            parsing.choice("compatible", "strict"),
-            '"compatible" or "strict"',
-            "How a view's key is made: as ever, or of everything that tells requests apart.",
-        ),
+    name: str = _key(
+        "CACHE_NAME",
+        "cache",
+        parsing.text,
+        "a string",
+        "This cache's name in metrics, traces and logs.",
     )
-    collisions: CollisionPolicy = field(
-        default="report",
-        metadata=_key(
-            "CACHE_COLLISIONS",
-            parsing.choice("report", "refuse", "allow"),
-            '"report", "refuse" or "allow"',
-            "What happens when a key holds the entry of another request.",
-        ),
+    instrumentation: str | Callable[..., Any] | None = _key(
+        "CACHE_INSTRUMENTATION",
+        _INSTRUMENTATION,
+        parsing.observer,
+        "a dotted path, a callable, or None for no instrumentation",
+        "What watches the cache.",
+        none=True,
     )
-    single_flight: str = field(
-        default="process",
-        metadata=_key(
-            "CACHE_SINGLE_FLIGHT",
-            parsing.choice("process", "off"),
-            '"process" or "off"',
-            "Whether callers that miss the same key at once wait for one of them to load it.",
-        ),
+    metrics_path: str | None = _key(
+        "CACHE_METRICS_PATH",
+        None,
+        parsing.url_path,
+        'a path that begins with "/", or None for no endpoint',
+        "Where the metrics can be scraped.",
+        none=True,
     )
-    single_flight_timeout: float = field(
-        default=10.0,
-        metadata=_key(
-            "CACHE_SINGLE_FLIGHT_TIMEOUT",
-            parsing.wait,
-            "seconds above 0, a numeric string, or a timedelta",
-            "How long a caller waits for another one's load before it loads as well.",
-        ),
+    metrics_namespace: str = _key(
+        "CACHE_METRICS_NAMESPACE",
+        "flask_caching",
+        parsing.metric_name,
+        "letters, digits and underscores, not beginning with a digit",
+        "What the names of all metrics begin with.",
     )
-    stream_limit: int = field(
-        default=1024 * 1024,
-        metadata=_key(
-            "CACHE_STREAM_LIMIT",
-            parsing.whole(0),
-            "bytes, 0 to store no streamed response",
-            "How large a streamed response may be to be buffered and stored.",
-            shown="1048576",
-        ),
+    metrics_registry: Any = _key(
+        "CACHE_METRICS_REGISTRY",
+        None,
+        parsing.registry,
+        "a prometheus_client registry, or None for the default one",
+        "Where the metrics are registered.",
+        none=True,
+    )
+    metrics_targets: int = _key(
+        "CACHE_METRICS_TARGETS",
+        200,
+        parsing.whole(1),
+        "a whole number, at least 1",
+        "Distinct targets that metrics name; all others share one label.",
+    )
+    key_strategy: KeyStrategy = _key(
+        "CACHE_KEY_STRATEGY",
+        "compatible",
+        parsing.choice("compatible", "strict"),
+        '"compatible" or "strict"',
+        "How a view's key is made: as ever, or of everything that tells requests apart.",
+    )
+    collisions: CollisionPolicy = _key(
+        "CACHE_COLLISIONS",
+        "report",
+        parsing.choice("report", "refuse", "allow"),
+        '"report", "refuse" or "allow"',
+        "What happens when a key holds the entry of another request.",
+    )
+    single_flight: str = _key(
+        "CACHE_SINGLE_FLIGHT",
+        "process",
+        parsing.choice("process", "distributed", "off"),
+        '"process", "distributed" or "off"',
+        "Whether callers that miss the same key at once wait for one of them to load it: those "
+        "of one process, of all processes on a shared store, or nobody.",
+    )
+    single_flight_timeout: float = _key(
+        "CACHE_SINGLE_FLIGHT_TIMEOUT",
+        10.0,
+        parsing.wait,
+        "seconds above 0, a numeric string, or a timedelta",
+        "How long a caller waits for another one's load before it loads as well.",
+    )
+    stream_limit: int = _key(
+        "CACHE_STREAM_LIMIT",
+        1024 * 1024,
+        parsing.whole(0),
+        "bytes, 0 to store no streamed response",
+        "How large a streamed response may be to be buffered and stored.",
+        shown="1048576",
     )
     _mapping: Mapping[str, Any] = field(default_factory=_no_options, compare=False)
 

@@ -23,10 +23,11 @@ class Form(IntEnum):
     PICKLE = 3
     #: Bytes of :mod:`json`, UTF-8.
     JSON = 4
-    #: A MAC and bytes of :mod:`pickle`, made with the application's secret.
-    SIGNED = 5
+    # 5 was a pickle under a MAC of its own, in format 1.
     #: Bytes of a serializer object that the application brought.
     CUSTOM = 6
+    #: The same, of a response's byte form.
+    CUSTOM_RESPONSE = 7
 
 
 class StoredResponse(NamedTuple):

@@ -6,6 +6,8 @@
     ├── ConfigurationError (ValueError)      a CACHE_* value that cannot be used
     │   └── BackendImportError (ImportError) CACHE_TYPE names nothing importable
     ├── BackendError                         the store failed or refused
+    │   └── BackendUnavailable               it failed before, and is left alone for a while
+    ├── RefusedEntry (ValueError)            a value the store does not take, though it works
     ├── SerializationError (TypeError, pickle.PicklingError)
     │                                        a value that cannot be turned into bytes
     ├── UnreadableEntry (ValueError)         bytes in the store that are not an entry of ours
@@ -18,17 +20,23 @@ place, so an existing ``except ValueError`` goes on working.
 from __future__ import annotations
 
 import pickle
+from typing import Any, TypeVar, cast
 
 __all__ = [
     "BackendError",
     "BackendImportError",
+    "BackendUnavailable",
     "CacheError",
     "ConfigurationError",
+    "RefusedEntry",
     "SerializationError",
     "UncacheableArgument",
     "UnreadableEntry",
     "backend_error",
+    "unavailable_error",
 ]
+
+_Error = TypeVar("_Error", bound="BackendError")
 
 
 class CacheError(RuntimeError):
@@ -58,6 +66,27 @@ class BackendError(CacheError):
     """A backend failed, or refused, an operation the application asked for directly."""
 
 
+class BackendUnavailable(BackendError):
+    """A backend was not asked, because it failed several times in a row.
+
+    Raised by :class:`flask_caching.breaker.Breaker`, in microseconds.
+    """
+
+
+class RefusedEntry(CacheError, ValueError):
+    """A working store does not take this value.
+
+    Decorators and ``Cache.set`` count it as refused; it never reaches the application.
+
+    Attributes:
+        reason: One word for a counter, for example ``too_large``.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 def backend_error(operation: str, error: Exception) -> BackendError:
     """What a direct call raises for a store's failure: a ``BackendError``, and of its own kind too.
 
@@ -69,20 +98,35 @@ def backend_error(operation: str, error: Exception) -> BackendError:
         error: What the store raised.
     """
     message = f"the cache's {operation} failed: {type(error).__name__}: {error}"
-    original = type(error)
+    return _also(BackendError, type(error), message)
+
+
+def unavailable_error(kind: type[Exception], message: str) -> BackendUnavailable:
+    """A ``BackendUnavailable`` that is also of the kind of the failure that led to it.
+
+    Args:
+        kind: What the store raised last.
+        message: What to say.
+    """
+    return _also(BackendUnavailable, kind, message)
+
+
+def _also(base: type[_Error], kind: type[Exception], message: str) -> _Error:
+    """An error that is both a ``base`` and a ``kind``; only a ``base`` if it cannot be both."""
+    original: Any = next(each for each in kind.__mro__ if not issubclass(each, CacheError))
     try:
-        kind = _kinds.get(original)
-        if kind is None:
-            kind = _kinds[original] = type("BackendError", (BackendError, original), {})
+        both = _kinds.get((base, original))
+        if both is None:
+            both = _kinds[base, original] = type(base.__name__, (base, original), {})
         # Past the constructor, which may want other arguments than a message.
-        made: BackendError = original.__new__(kind, message)
+        made = original.__new__(both, message)
         made.args = (message,)
     except TypeError:
-        made = BackendError(message)
-    return made
+        made = base(message)
+    return cast(_Error, made)
 
 
-_kinds: dict[type[Exception], type[BackendError]] = {}
+_kinds: dict[tuple[type, type], Any] = {}
 
 
 class SerializationError(CacheError, TypeError, pickle.PicklingError):

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from .backends.base import normalize_timeout
+from .compression import COMPRESSIONS
 
 __all__ = ["BOOLEAN", "describe", "hide_credentials", "nearest", "warn_user"]
 
@@ -119,6 +120,24 @@ def wait(value: Any) -> float:
     if not seconds:
         raise ValueError('nobody can wait for no time (CACHE_SINGLE_FLIGHT = "off" waits for none)')
     return float(seconds)
+
+
+def positive(value: Any) -> float:
+    """Seconds, more than none."""
+    seconds = lifetime(value)
+    if not seconds:
+        raise ValueError("it is 0")
+    return float(seconds)
+
+
+def compression(value: Any) -> str | None:
+    """The name of a compression that can be used here, or None (also as empty text)."""
+    if value is None or value == "":
+        return None
+    name = choice(*COMPRESSIONS)(value)
+    if not COMPRESSIONS[name].available():
+        raise ValueError(COMPRESSIONS[name].advice)
+    return name
 
 
 def text(value: Any) -> str:

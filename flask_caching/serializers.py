@@ -7,12 +7,19 @@ Two steps, because a store in memory needs only the first:
 - :meth:`Codec.dumps` and :meth:`Codec.loads` turn an entry into bytes and back.
 
 Text, bytes, numbers, ``None``, tuples of them, and responses never touch :mod:`pickle`,
-whichever serializer is chosen. An object that the application brings as serializer is the
-exception: it is given everything but ``None`` and whole numbers, since it may be there to encrypt.
+whichever serializer is chosen. An object that the application brings as serializer is given
+everything but ``None`` and whole numbers, since it may be there to encrypt: a response as the bytes
+of its byte form, or as text if it takes no bytes. One of cachelib's own, which pickle whatever
+they are given, gets only what the others would pickle.
+
+The byte form of an entry begins with a header. Its checksum covers the key as well, so that what
+was written under one key is never taken for another's, whoever mixed them up. Under
+``CACHE_SERIALIZER = "signed"`` all of it has a MAC, which is checked before anything is parsed.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -26,16 +33,22 @@ import werkzeug.exceptions
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from .compression import COMPRESSIONS
 from .entry import Entry, Form, StoredError, StoredItems, StoredResponse, Witness
 from .errors import SerializationError, UnreadableEntry
+from .payloads import dump_payload, dump_response, load_payload, load_response
 from .typing import is_tuple
 
 __all__ = ["MAGIC", "Codec", "Serializer", "is_immutable"]
 
 MAGIC = b"\xfcFC"
-_VERSION = 1
-#: magic, version, form, fingerprint of the secret, length of the metadata, CRC of all the rest
-_HEADER = struct.Struct(">3sBB4sII")
+_VERSION = 2
+#: magic, version, form, flags, fingerprint of the secret, length of the metadata, length of the
+#: payload before it was compressed (else 0), CRC of the key and of all the rest
+_HEADER = struct.Struct(">3sBBB4sIII")
+#: Flags: a MAC follows the header; and below it, the number of the compression.
+_SIGNED = 0x80
+_COMPRESSION = 0x0F
 _MAC_SIZE = 32
 
 #: Types whose objects cannot change, so that the application may get the stored object itself.
@@ -68,11 +81,14 @@ class Codec:
     """The codec of one application.
 
     Args:
-        serializer: ``"pickle"``, ``"signed"`` (pickle under a MAC), ``"json"``, or an object
-            with ``dumps`` and ``loads``.
+        serializer: ``"pickle"``, ``"signed"`` (pickle, and every entry under a MAC), ``"json"``, or
+            an object with ``dumps`` and ``loads``.
         secret: The application's secret: the key of witnesses and MACs.
         response_class: Makes the responses that are read back; called with body, status and
             headers.
+        compression: ``"zlib"``, ``"zstd"`` or ``None``, for the byte form. Whatever it is,
+            entries compressed with another can be read.
+        compression_threshold: Bytes from which on a payload is compressed.
     """
 
     def __init__(
@@ -80,9 +96,17 @@ class Codec:
         serializer: str | Serializer = "pickle",
         secret: bytes = b"",
         response_class: Callable[..., WerkzeugResponse] = WerkzeugResponse,
+        compression: str | None = None,
+        compression_threshold: int = 1024,
     ) -> None:
         self.serializer = serializer
         self.response_class = response_class
+        self._compression = COMPRESSIONS[compression] if compression else None
+        self._compression_threshold = compression_threshold
+        self._flags = _SIGNED if serializer == "signed" else 0
+        self._pickles = serializer in ("pickle", "signed")
+        #: Whether the serializer object is given text, bytes and responses too.
+        self._takes_all = not isinstance(serializer, str) and not _is_cachelibs(serializer)
         self._key = hashlib.blake2b(secret, person=b"flask-caching").digest()
         self._fingerprint = self._digest(b"fingerprint", 4)
 
@@ -95,18 +119,28 @@ class Codec:
             SerializationError: If the serializer cannot hold the value.
         """
         kind = type(cast("object", value))
-        if not isinstance(self.serializer, str) and kind is not int and value is not None:
-            return Form.CUSTOM, self._dump(self.serializer.dumps, portable(value))
+        if self._takes_all and kind is not int and value is not None:
+            return self._freeze_custom(value)
         if kind in _IMMUTABLE or is_immutable(value):
             return Form.PLAIN, value
         if isinstance(value, WerkzeugResponse):
             return Form.RESPONSE, store_response(value)
-        if self.serializer == "json":
+        if self._pickles:
+            return Form.PICKLE, self._dump(_dump_pickle, portable(value))
+        if isinstance(self.serializer, str):
             return Form.JSON, self._dump(_dump_json, value)
-        data = self._dump(_dump_pickle, portable(value))
-        if self.serializer == "signed":
-            return Form.SIGNED, self._mac(data) + data
-        return Form.PICKLE, data
+        return Form.CUSTOM, self._dump(self.serializer.dumps, portable(value))
+
+    def _freeze_custom(self, value: Any) -> tuple[Form, bytes]:
+        dumps = cast(Serializer, self.serializer).dumps
+        if not isinstance(value, WerkzeugResponse):
+            return Form.CUSTOM, self._dump(dumps, portable(value))
+        data = dump_response(store_response(value))
+        try:
+            return Form.CUSTOM_RESPONSE, self._dump(dumps, data)
+        except SerializationError:
+            # JSON and its like take text, and no bytes.
+            return Form.CUSTOM_RESPONSE, self._dump(dumps, base64.b64encode(data).decode())
 
     def thaw(self, entry: Entry) -> Any:
         """A fresh value of an entry's snapshot.
@@ -134,20 +168,17 @@ class Codec:
     def _decode(self, form: Form, payload: Any) -> Any:
         # How an entry is read is for the configuration to say, not for the entry: whoever
         # can write to the store could otherwise have a pickle loaded that was never asked for.
-        if form is Form.PICKLE and self.serializer == "pickle":
+        if form is Form.PICKLE and self._pickles:
             return pickle.loads(payload)
-        if form is Form.SIGNED and self.serializer in ("pickle", "signed"):
-            data = payload[_MAC_SIZE:]
-            if not hmac.compare_digest(payload[:_MAC_SIZE], self._mac(data)):
-                raise UnreadableEntry("the entry's signature does not match", "signature")
-            return pickle.loads(data)
         if form is Form.JSON:
             return json.loads(payload)
-        if form is Form.CUSTOM and not isinstance(self.serializer, str):
+        if form in (Form.CUSTOM, Form.CUSTOM_RESPONSE) and not isinstance(self.serializer, str):
             value = self.serializer.loads(payload)
             if value is None:
                 # ``None`` was never given to it; cachelib's return it for what they cannot read.
                 raise UnreadableEntry("the serializer found nothing in the entry", "value")
+            if form is Form.CUSTOM_RESPONSE:
+                return load_response(base64.b64decode(value) if type(value) is str else value)
             return value
         raise UnreadableEntry(
             f"the entry was written with another serializer ({form.name.lower()})", "foreign"
@@ -196,20 +227,33 @@ class Codec:
 
     # Entry and bytes.
 
-    def dumps(self, entry: Entry) -> bytes:
+    def dumps(self, entry: Entry, key: str = "") -> bytes:
         """The byte form of an entry: a header, the metadata as JSON, the payload.
+
+        Args:
+            entry: The entry.
+            key: What it will be stored under; :meth:`loads` has to be given the same.
 
         Raises:
             SerializationError: If the metadata or the payload cannot be written.
         """
         try:
-            metadata, payload = self._dump_metadata(entry), self._dump_payload(entry)
+            metadata, payload = self._dump_metadata(entry), dump_payload(entry.form, entry.payload)
         except Exception as error:
             raise SerializationError(f"the entry cannot be written: {error!r}") from error
+        flags, size = self._flags, 0
+        if self._compression is not None and len(payload) >= self._compression_threshold:
+            smaller = self._compression.compress(payload)
+            if len(smaller) < len(payload):
+                flags, size, payload = flags | self._compression.number, len(payload), smaller
+        fields = (MAGIC, _VERSION, entry.form, flags, self._fingerprint, len(metadata), size)
         body = metadata + payload
-        fields = (MAGIC, _VERSION, entry.form, self._fingerprint, len(metadata))
+        bound = key.encode("utf-8", "surrogatepass")
         header = _HEADER.pack(*fields, 0)
-        return _HEADER.pack(*fields, _checksum(header, body)) + body
+        header = _HEADER.pack(*fields, _checksum(bound, header, body))
+        if flags & _SIGNED:
+            return header + self._mac(bound, header, body) + body
+        return header + body
 
     def _dump_metadata(self, entry: Entry) -> bytes:
         witness = entry.witness
@@ -228,40 +272,34 @@ class Codec:
             separators=(",", ":"),
         ).encode()
 
-    def loads(self, data: bytes) -> Entry:
-        """The entry in ``data``.
+    def loads(self, data: bytes, key: str = "") -> Entry:
+        """The entry in ``data``, which was found under ``key``.
 
         Raises:
-            UnreadableEntry: If it is not one that this application wrote, or is cut off.
+            UnreadableEntry: If it is not one that this application wrote under that key, or is
+                cut off.
         """
         if len(data) < _HEADER.size or not data.startswith(MAGIC):
             raise UnreadableEntry("not an entry of Flask-Caching 3", "foreign")
-        _, version, form, fingerprint, length, checksum = _HEADER.unpack_from(data)
+        _, version, form, flags, fingerprint, length, size, checksum = _HEADER.unpack_from(data)
         if version != _VERSION:
             raise UnreadableEntry(f"an entry of format {version}, not {_VERSION}", "version")
         if fingerprint != self._fingerprint:
             raise UnreadableEntry("an entry made under another SECRET_KEY", "secret")
-        if _checksum(data, memoryview(data)[_HEADER.size :]) != checksum:
-            raise UnreadableEntry("the entry is cut off or damaged", "truncated")
-        end = _HEADER.size + length
+        begin = _HEADER.size + (_MAC_SIZE if flags & _SIGNED else 0)
+        body = memoryview(data)[begin:]
+        bound = key.encode("utf-8", "surrogatepass")
+        if flags & _SIGNED:
+            header = data[: _HEADER.size]
+            if not hmac.compare_digest(data[_HEADER.size : begin], self._mac(bound, header, body)):
+                raise UnreadableEntry("the entry's signature does not match", "signature")
+        elif self._flags & _SIGNED:
+            raise UnreadableEntry("the entry is not signed", "signature")
+        if _checksum(bound, data, body) != checksum:
+            raise UnreadableEntry("the entry is damaged, cut off, or of another key", "truncated")
         try:
-            fields = json.loads(data[_HEADER.size : end])
-            tag = Form(form)
-            witness = fields["witness"]
-            return Entry(
-                tag,
-                _load_payload(tag, data[end:]),
-                created_at=fields["created"],
-                expires_at=fields["expires"],
-                load_seconds=fields["load"],
-                witness=None if witness is None else Witness(*witness),
-                sealed=witness is not None,
-                versions=tuple(fields["versions"]),
-                vary=tuple((name, value) for name, value in fields["vary"]),
-                reads=frozenset(fields["reads"]),
-            )
-        except UnreadableEntry:
-            raise
+            payload = _decompress(flags & _COMPRESSION, data[begin + length :], size)
+            return _entry(Form(form), json.loads(data[begin : begin + length]), payload)
         except Exception as error:
             raise UnreadableEntry(f"the entry cannot be read: {error!r}", "truncated") from error
 
@@ -269,26 +307,54 @@ class Codec:
         """A witness as keyed hashes (blake2b, 8 bytes, hex), equal for equal identities."""
         return Witness(*(self._digest(repr(part).encode(), 8).hex() for part in witness))
 
-    def _dump_payload(self, entry: Entry) -> bytes:
-        payload = entry.payload
-        if entry.form is Form.PLAIN:
-            return _dump_plain(payload)
-        if entry.form is Form.RESPONSE:
-            stored = cast(StoredResponse, payload)
-            head = json.dumps([stored.status, stored.headers], separators=(",", ":")).encode()
-            return struct.pack(">I", len(head)) + head + stored.body
-        return cast(bytes, payload)
-
-    def _mac(self, data: bytes) -> bytes:
-        return hmac.digest(self._key, data, "sha256")
+    def _mac(self, bound: bytes, header: bytes, body: bytes | memoryview) -> bytes:
+        """The MAC of an entry; the length of its key first, so that nothing moves in between."""
+        mac = hashlib.blake2b(key=self._key, digest_size=_MAC_SIZE, person=b"entry")
+        for part in (len(bound).to_bytes(4, "big"), bound, header, body):
+            mac.update(part)
+        return mac.digest()
 
     def _digest(self, data: bytes, size: int) -> bytes:
         return hashlib.blake2b(data, key=self._key, digest_size=size).digest()
 
 
-def _checksum(header: bytes, body: bytes | memoryview) -> int:
-    """The CRC of a header, without its own CRC at the end, and of what follows it."""
-    return zlib.crc32(body, zlib.crc32(memoryview(header)[: _HEADER.size - 4]))
+def _checksum(bound: bytes, header: bytes, body: bytes | memoryview) -> int:
+    """The CRC of a key, of a header without its own CRC at the end, and of the rest."""
+    return zlib.crc32(body, zlib.crc32(memoryview(header)[: _HEADER.size - 4], zlib.crc32(bound)))
+
+
+def _entry(form: Form, fields: dict[str, Any], payload: bytes) -> Entry:
+    """An entry of its metadata and its payload."""
+    witness = fields["witness"]
+    return Entry(
+        form,
+        load_payload(form, payload),
+        created_at=fields["created"],
+        expires_at=fields["expires"],
+        load_seconds=fields["load"],
+        witness=None if witness is None else Witness(*witness),
+        sealed=witness is not None,
+        versions=tuple(fields["versions"]),
+        vary=tuple((name, value) for name, value in fields["vary"]),
+        reads=frozenset(fields["reads"]),
+    )
+
+
+def _decompress(number: int, payload: bytes, size: int) -> bytes:
+    if not number:
+        return payload
+    for compression in COMPRESSIONS.values():
+        if compression.number == number:
+            whole = compression.decompress(payload, size)
+            if len(whole) != size:
+                raise ValueError(f"it holds {len(whole)} bytes instead of {size}")
+            return whole
+    raise ValueError(f"there is no compression number {number}")
+
+
+def _is_cachelibs(serializer: object) -> bool:
+    """Whether a serializer is one of cachelib's own classes, all of which use pickle."""
+    return type(serializer).__module__.partition(".")[0] == "cachelib"
 
 
 def store_response(response: WerkzeugResponse) -> StoredResponse:
@@ -344,62 +410,3 @@ def _refuse_lossy(value: Any) -> None:
 
 def _refuse(what: str) -> NoReturn:
     raise TypeError(f"JSON cannot hold {what} and give it back unchanged")
-
-
-# The byte form of PLAIN payloads: a letter for the type, then the value.
-
-
-def _dump_plain(value: Any) -> bytes:
-    if type(value) is str:
-        return b"s" + value.encode("utf-8", "surrogatepass")
-    if type(value) is bytes:
-        return b"b" + value
-    return b"j" + json.dumps(_tag_plain(value), separators=(",", ":")).encode()
-
-
-def _tag_plain(value: Any) -> Any:
-    """A JSON form of an immutable value that keeps its types apart."""
-    kind = type(cast("object", value))
-    if kind is int and not -(2**63) <= value < 2**63:
-        # In hexadecimal: how long a decimal number may be is limited.
-        return {"int": hex(value)}
-    if kind in (int, bool, type(None)):
-        return value
-    if kind is float or kind is complex:
-        return {kind.__name__: repr(value)}
-    if kind is str:
-        return {"str": value}
-    if kind is bytes:
-        return {"bytes": value.hex()}
-    return {kind.__name__: [_tag_plain(item) for item in value]}
-
-
-def _untag_plain(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = cast("dict[str, Any]", value).items()
-    if kind == "str":
-        return content
-    if kind == "bytes":
-        return bytes.fromhex(content)
-    if kind == "int":
-        return int(content, 16)
-    if kind in ("float", "complex"):
-        return {"float": float, "complex": complex}[kind](content)
-    return {"tuple": tuple, "frozenset": frozenset}[kind](map(_untag_plain, content))
-
-
-def _load_payload(form: Form, data: bytes) -> Any:
-    if form is Form.PLAIN:
-        if data[:1] == b"s":
-            return data[1:].decode("utf-8", "surrogatepass")
-        if data[:1] == b"b":
-            return data[1:]
-        return _untag_plain(json.loads(data[1:]))
-    if form is Form.RESPONSE:
-        (length,) = struct.unpack_from(">I", data)
-        status, headers = json.loads(data[4 : 4 + length])
-        return StoredResponse(
-            status, tuple((name, value) for name, value in headers), data[4 + length :]
-        )
-    return data

@@ -154,7 +154,7 @@ def test_an_installed_copy_says_what_it_is(python: Path, tmp_path: Path) -> None
         "license": "BSD-3-Clause",
         "license files": ["LICENSE"],
         "python": ">=3.11",
-        "extras": ["all", "memcached", "otlp", "redis"],
+        "extras": ["all", "memcached", "otlp", "redis", "sasl", "zstd"],
     }
     assert [place for place in places if python.parents[1] not in place.parents] == []
 
