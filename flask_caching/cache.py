@@ -36,10 +36,11 @@ from .lookup import warn_once
 from .memoized import MemoizePolicy
 from .observer import NullObserver, Observer, report_fault
 from .options import CachedOptions, MemoizeOptions
-from .parsing import warn_user
+from .parsing import describe, warn_user
 from .registry import Policy, Registry
 from .serializers import Codec
 from .state import AppState
+from .switch import Switchable
 from .typing import CollisionPolicy, HashMethod, Timeout
 from .values import OverriddenEntries, overrides_values
 
@@ -73,7 +74,17 @@ def watched(observer: Observer, backend: Any) -> Any:
         return backend
 
 
-class Cache(Deletion):
+def warn_if_not_distributed(state: AppState) -> None:
+    """Say that a shared store has no locks, so that one loader per process is all there is."""
+    in_process = isinstance(state.backend, EntryBackend) and not state.shared
+    if state.config.single_flight == "distributed" and not state.distributed and not in_process:
+        warn_user(
+            f'CACHE_SINGLE_FLIGHT is "distributed", but {describe(state.config.type)} cannot keep '
+            'locks for several processes, so that it works as "process".'
+        )
+
+
+class Cache(Deletion, Switchable):
     """A cache for one or several Flask applications.
 
     Args:
@@ -121,6 +132,8 @@ class Cache(Deletion):
             parsed.serializer,
             secret.encode() if isinstance(secret, str) else secret,
             app.response_class,
+            parsed.compression,
+            parsed.compression_threshold,
         )
         if parsed.type == "NullCache" and not parsed.no_null_warning:
             warn_user(
@@ -130,8 +143,14 @@ class Cache(Deletion):
         observer = load_observer(parsed, app)
         backend = load_backend(parsed, app, codec)
         state = AppState(app, parsed, watched(observer, backend), codec, observer)
-        if not isinstance(backend, EntryBackend):
-            state.store = state.entries = ForeignEntries(state.backend, codec)
+        if isinstance(backend, EntryBackend):
+            backend.on_unreadable = state.unreadable
+            for breaker in backend.breakers:
+                breaker.listener = state.breaker_changed
+        else:
+            foreign = ForeignEntries(state.backend, codec)
+            foreign.on_unreadable = state.unreadable
+            state.store = state.entries = foreign
         if type(self).cache is not Cache.cache:
             warn_user(
                 f"{type(self).__qualname__} overrides the property cache, which neither the "
@@ -140,6 +159,7 @@ class Cache(Deletion):
         if overrides_values(type(self)):
             overridden = OverriddenEntries(self, state)
             state.entries, state.stored_key = overridden, overridden.stored_key
+        warn_if_not_distributed(state)
         app.extensions.setdefault("cache", {})[self] = state.backend
         app.extensions.setdefault(_EXTENSION, {})[self] = state
         self._apps.add(app)

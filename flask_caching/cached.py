@@ -83,6 +83,8 @@ class CachedPolicy(DecoratorPolicy):
             return self.bypass(None, "no_application")
         request = current_request()
         target = self.target if request is None else self.target_of(state, request)
+        if state.off():
+            return self._bypass(state, target, "disabled")
         if self.unless is not None and self.unless(args, kwargs):
             return self._bypass(state, target, "unless")
         if request is None or (target is self.target and not self._follows_path()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Literal, TypeAlias
 
@@ -15,8 +16,8 @@ from .singleflight import Flight, Result
 
 __all__ = ["Pending", "Step", "call_only", "drive", "drive_async"]
 
-#: What a load asks for: run the function, or wait some seconds for a flight.
-Step: TypeAlias = tuple[Flight, float] | Literal["call"]
+#: What a load asks for: run the function, wait some seconds for a flight, or just some seconds.
+Step: TypeAlias = tuple[Flight, float] | float | Literal["call"]
 
 
 class Pending:
@@ -42,7 +43,7 @@ def drive(steps: Generator[Step, Any, Any], call: Callable[[], Any]) -> Any:
     step = _advance(steps.send, None)
     while not isinstance(step, _Done):
         try:
-            answer: Any = call() if step == "call" else _wait(*step)
+            answer: Any = call() if step == "call" else _wait(step)
         except BaseException as error:
             step = _fail(steps, error)
         else:
@@ -55,7 +56,7 @@ async def drive_async(steps: Generator[Step, Any, Any], call: Callable[[], Await
     step = _advance(steps.send, None)
     while not isinstance(step, _Done):
         try:
-            answer: Any = await (call() if step == "call" else _wait_async(*step))
+            answer: Any = await (call() if step == "call" else _wait_async(step))
         except BaseException as error:
             step = _fail(steps, error)
         else:
@@ -86,7 +87,11 @@ def call_only() -> Generator[Step, Any, Any]:
     return (yield "call")
 
 
-def _wait(flight: Flight, seconds: float) -> Result | None:
+def _wait(step: tuple[Flight, float] | float) -> Result | None:
+    if not isinstance(step, tuple):
+        time.sleep(step)
+        return None
+    flight, seconds = step
     if flight.thread == threading.get_ident():
         # A task of this thread's event loop, which cannot go on while this call blocks.
         return None
@@ -96,7 +101,11 @@ def _wait(flight: Flight, seconds: float) -> Result | None:
         return None
 
 
-async def _wait_async(flight: Flight, seconds: float) -> Result | None:
+async def _wait_async(step: tuple[Flight, float] | float) -> Result | None:
+    if not isinstance(step, tuple):
+        await asyncio.sleep(step)
+        return None
+    flight, seconds = step
     try:
         return await asyncio.wait_for(asyncio.wrap_future(flight.landed), seconds)
     except TimeoutError:

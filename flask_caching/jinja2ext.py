@@ -150,6 +150,8 @@ class Fragment(ReadThrough):
         state = self._cache.state_for_call()
         if state is None:
             return self.bypass(None, "no_application")
+        if state.off():
+            return self.bypass(state, "disabled")
         return self.look(state, self._query, Lookup(state.observer, self.target))
 
     def timeout(self) -> float | None:

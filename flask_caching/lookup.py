@@ -17,145 +17,27 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
-from .collisions import difference
 from .driving import Pending, Step, call_only, drive, drive_async
-from .entry import Entry, Witness
-from .errors import SerializationError, UnreadableEntry
-from .observer import Collision, Load, Lookup, Target, Wait
+from .entry import Entry
+from .errors import RefusedEntry, SerializationError
+from .lease import Leasing
+from .observer import Load, Lookup, Target, Wait
 from .parsing import warn_user
-from .query import Query, new_version, same_variant, variant_of, version_values
+from .query import Query, variant_of
 from .responses import Admission
 from .singleflight import Flight, Landing, Result
 from .state import AppState
-from .typing import MISS, CollisionPolicy, Miss
+from .typing import MISS, Miss
 
 __all__ = ["ReadThrough", "warn_once"]
 
 
-class ReadThrough:
-    """A decorated thing: how its value is looked up, and how it is loaded and stored.
-
-    Args:
-        function: What makes the value.
-        target: What it is counted under.
-        is_stale: The application's own judgement of a value that was found.
-        cache_none: Whether ``None`` is a value worth storing.
-        collisions: What happens when the key holds another request's entry; ``None`` leaves
-            it to the application's configuration.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        target: Target,
-        *,
-        is_stale: Callable[..., Any] | None = None,
-        cache_none: bool = False,
-        collisions: CollisionPolicy | None = None,
-    ) -> None:
-        self.function = function
-        self.target = target
-        self.is_stale = is_stale
-        self.cache_none = cache_none
-        self.collisions = collisions
-
-    # What the three kinds of decorated things answer differently.
-
-    def timeout(self) -> float | None:
-        """Seconds to keep a value; ``None`` for the cache's default."""
-        return None
+class ReadThrough(Leasing):
+    """A decorated thing: how its value is looked up, and how it is loaded and stored."""
 
     def admit(self, state: AppState, query: Query, value: Any) -> Admission:
         """Whether a loaded value may be stored."""
         return Admission(value)
-
-    def query_matters(self) -> bool:
-        """Whether a difference in the query string alone can be a collision."""
-        return False
-
-    # Finding.
-
-    def find(self, state: AppState, query: Query, lookup: Lookup) -> Any | Miss:
-        """Read the store once. Returns the value on a hit."""
-        lookup.key = query.key
-        query.looked = state.flights.stored
-        try:
-            if query.version_keys:
-                entry = self._read_versioned(state, query)
-            else:
-                entry = state.entries.get_entry(query.key)
-        except UnreadableEntry as error:
-            state.failed("get", error, handled=True)
-            return MISS
-        except Exception as error:
-            state.failed("get", error, handled=True)
-            lookup.outcome = "error"
-            lookup.degraded = True
-            return MISS
-        if entry is None:
-            return MISS
-        if not entry.created_at:
-            # In a store of others: by the released library, or by who knows whom.
-            foreign = UnreadableEntry("a value that this library did not write", "foreign")
-            state.failed("get", foreign, handled=True)
-            return MISS
-        return self.judge(state, query, lookup, entry)
-
-    def judge(self, state: AppState, query: Query, lookup: Lookup, entry: Entry) -> Any | Miss:
-        """Whether an entry answers the query. Returns its value if it does."""
-        witness = entry.witness
-        if (
-            witness is not None
-            and witness != query.witness
-            and self._is_another(state, query, lookup, entry, witness)
-        ):
-            return MISS
-        if entry.vary and not same_variant(entry.vary, query.request):
-            return MISS
-        try:
-            value = state.codec.thaw(entry)
-        except UnreadableEntry as error:
-            state.failed("get", error, handled=True)
-            return MISS
-        if value is None and not self.cache_none:
-            return MISS
-        if self.is_stale is not None and self.is_stale(value, *query.args, **query.kwargs):
-            lookup.outcome = "stale"
-            return MISS
-        lookup.outcome = "hit"
-        lookup.saved_seconds = entry.load_seconds
-        query.entry = entry
-        return value
-
-    def _read_versioned(self, state: AppState, query: Query) -> Entry | None:
-        """Versions and value in one round trip; the value only if it was made under them."""
-        *versions, entry = state.entries.get_entries((*query.version_keys, query.key))
-        query.versions = version_values(versions)
-        return entry if entry is not None and entry.versions == query.versions else None
-
-    def _is_another(
-        self, state: AppState, query: Query, lookup: Lookup, entry: Entry, stored: Witness
-    ) -> bool:
-        """Deal with an entry that may have been made for another asker; whether to refuse it."""
-        policy = self.collisions or state.config.collisions
-        asked = query.witness
-        if asked is None or policy == "allow":
-            return False
-        if entry.sealed:
-            asked = state.codec.seal(asked)
-        kind = difference(
-            stored,
-            asked,
-            entry.reads,
-            other_hosts=state.refuses_other_hosts,
-            other_queries=self.query_matters(),
-        )
-        if kind is None:
-            return False
-        refused = policy == "refuse" or kind == "host"
-        action = "refused" if refused else "reported"
-        lookup.collision = Collision(query.key, kind, action, stored, asked)
-        return refused
 
     # Loading.
 
@@ -171,10 +53,43 @@ class ReadThrough:
             forced: Run the function whatever others do.
         """
         deadline = time.monotonic() + state.flights.timeout
-        own = forced
-        outcome, failures = lookup.outcome, 0
+        outcome = lookup.outcome
+        flight, versions, value = yield from self._join(state, query, lookup, forced, deadline)
+        if flight is None:
+            # It looked and found nothing it could use, though another one paid for it.
+            lookup.outcome, lookup.saved_seconds = outcome, 0.0
+            return value
+        landing: Result = Landing.FAILED
+        lease = None if flight.alone else self.lease(state, query, lookup)
+        try:
+            if lease is not None:
+                value = yield from self.take_lease(state, query, lookup, lease, deadline)
+                if value is not MISS:
+                    landing = query.entry or Landing.FAILED
+                    lookup.outcome, lookup.saved_seconds = outcome, 0.0
+                    return value
+                versions = self.current_versions(state, query, lookup)
+            with Load(state.observer, lookup.target, _name(self.function)) as load:
+                value = yield from self.run_function(query)
+            value, landing = self._settle(state, query, lookup, flight, value, load, versions)
+        finally:
+            state.flights.land(flight, landing)
+            if lease is not None:
+                self.give_back(state, lease)
+        return value
+
+    def _join(
+        self, state: AppState, query: Query, lookup: Lookup, forced: bool, deadline: float
+    ) -> Generator[Step, Any, tuple[Flight | None, tuple[str, ...], Any]]:
+        """Wait for another caller's load, or begin one.
+
+        Returns:
+            The load that this caller leads and the versions to make the value under; or
+            ``None`` and the value that another one's load had for it.
+        """
+        own, failures = forced, 0
         while True:
-            versions = self._current_versions(state, query, lookup)
+            versions = self.current_versions(state, query, lookup)
             begun = state.flights.begin(
                 state.stored_key(query.key),
                 versions,
@@ -185,7 +100,7 @@ class ReadThrough:
             if begun is None:
                 value = self.find(state, query, lookup)
             elif begun[1]:
-                break
+                return begun[0], versions, MISS
             else:
                 with Wait(state.observer, lookup.target) as wait:
                     result: Result | None = yield begun[0], deadline - time.monotonic()
@@ -196,19 +111,7 @@ class ReadThrough:
                 failures += result is Landing.FAILED
                 own = result is not Landing.FAILED or failures > 1 or time.monotonic() >= deadline
             if value is not MISS:
-                # It looked and found nothing it could use, though another one paid for it.
-                lookup.outcome = outcome
-                lookup.saved_seconds = 0.0
-                return value
-        flight = begun[0]
-        landing: Result = Landing.FAILED
-        try:
-            with Load(state.observer, lookup.target, _name(self.function)) as load:
-                value = yield from self.run_function(query)
-            value, landing = self._settle(state, query, lookup, flight, value, load, versions)
-        finally:
-            state.flights.land(flight, landing)
-        return value
+                return None, versions, value
 
     def _landed(
         self, state: AppState, query: Query, lookup: Lookup, result: Result | None
@@ -276,6 +179,9 @@ class ReadThrough:
             state.flights.overtake(flight)
             try:
                 stored = state.entries.set_entry(query.key, entry, query.version_keys)
+            except RefusedEntry as error:
+                lookup.stored, lookup.reason = "refused", error.reason
+                return Landing.REFUSED
             except Exception as error:
                 state.failed("set", error, handled=True)
                 lookup.stored, lookup.reason = "error", "backend"
@@ -287,37 +193,6 @@ class ReadThrough:
         lookup.stored = "stored"
         query.entry = entry
         return entry
-
-    def _current_versions(self, state: AppState, query: Query, lookup: Lookup) -> tuple[str, ...]:
-        """The versions to load under, read or created before the load begins.
-
-        A version is created with ``add`` and then read back, so that several callers agree on
-        one. They are read anew only where one was missing.
-        """
-        if not query.version_keys or lookup.degraded:
-            return ()
-        try:
-            if None in query.versions or not query.versions:
-                expires_at = state.version_expiry(self.timeout())
-                for key, version in zip(
-                    query.version_keys,
-                    query.versions or (None,) * len(query.version_keys),
-                    strict=True,
-                ):
-                    if version is None:
-                        state.entries.add_entry(key, new_version(expires_at))
-                entries = state.entries.get_entries(query.version_keys)
-                query.versions = version_values(entries)
-        except Exception as error:
-            state.failed("add", error, handled=True)
-            lookup.degraded = True
-            return ()
-        known = tuple(version for version in query.versions if version is not None)
-        if len(known) < len(query.version_keys):
-            # A store that keeps nothing, or lost it already: the value would never be found.
-            query.refusal = query.refusal or "no_version"
-            return ()
-        return known
 
     def run_function(self, query: Query) -> Generator[Step, Any, Any]:
         """Have the function run; returns its value."""

@@ -61,6 +61,8 @@ class MemoizePolicy(DecoratorPolicy):
         state = self.cache.state_for_call()
         if state is None:
             return self.bypass(None, "no_application")
+        if state.off():
+            return self.bypass(state, "disabled")
         if self.unless is not None and self.unless(args, kwargs):
             return self.bypass(state, "unless")
         try:

@@ -263,6 +263,10 @@ class Observer(Protocol):
         """The store, or a codec, failed. ``handled``: the application did not see it."""
         ...
 
+    def breaker_changed(self, before: str, after: str) -> None:
+        """A circuit breaker of the backend changed: ``closed``, ``half_open`` or ``open``."""
+        ...
+
     def stats(self) -> Mapping[str, Any]:
         """What was counted so far, as plain data; empty where nothing is counted."""
         ...
@@ -299,6 +303,9 @@ class NullObserver:
         return None
 
     def failed(self, operation: str, error: BaseException, handled: bool) -> None:
+        return None
+
+    def breaker_changed(self, before: str, after: str) -> None:
         return None
 
     def stats(self) -> Mapping[str, Any]:

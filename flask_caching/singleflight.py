@@ -47,6 +47,7 @@ class Flight:
         key: What is loaded.
         versions: The versions that the value is made under; of no use to callers under others.
         shared: Whether others may wait for it; not for a load that is known to store nothing.
+        alone: Whether it runs whatever others do, in other processes as well.
         landed: Resolves to the load's :data:`Result`; awaitable through ``asyncio.wrap_future``.
         thread: The thread it was begun in.
         number: Grows from one flight to the next.
@@ -56,6 +57,7 @@ class Flight:
     """
 
     __slots__ = (
+        "alone",
         "key",
         "landed",
         "lock",
@@ -72,6 +74,7 @@ class Flight:
         self.key = key
         self.versions = versions
         self.shared = shared
+        self.alone = False
         self.thread = threading.get_ident()
         self.number = 0
         self.landed: Future[Result] = Future()
@@ -135,7 +138,7 @@ class SingleFlight:
         led = _led.get()
         flight = Flight(key, versions, shared)
         with self._lock:
-            alone = alone or not self.coalesce or key in self._unshared
+            alone = flight.alone = alone or not self.coalesce or key in self._unshared
             if not alone and since is not None and self._stored_at.get(key, 0) > since:
                 return None
             others = self._flights.get(key, ())

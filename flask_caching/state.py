@@ -9,19 +9,21 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from flask import Flask
 
-from .backends.base import SupportsTouch, normalize_timeout
+from .backends.base import NOTHING, SupportsLocks, SupportsTouch, normalize_timeout
 from .backends.nullcache import NullCache
+from .breaker import BreakerState
 from .config import CacheConfig
-from .entry import Entry
+from .entry import Entry, Form
 from .errors import UnreadableEntry
 from .observer import Observer, report_fault
 from .serializers import Codec
 from .singleflight import SingleFlight
+from .switch import SWITCH_KEY, Switch
 
 __all__ = ["AppState", "EntryStore"]
 
@@ -29,6 +31,9 @@ logger = logging.getLogger("flask_caching")
 
 #: Timeouts that a version lives in a store that cannot move its expiry.
 _VERSION_LIVES = 10
+
+#: Version keys that are known to exist, at most.
+_VERSIONS_REMEMBERED = 10_000
 
 #: Seconds between two log lines about the same kind of failure.
 _LOG_INTERVAL = 60.0
@@ -39,7 +44,9 @@ class EntryStore(Protocol):
 
     def get_entry(self, key: str) -> Entry | None: ...
 
-    def get_entries(self, keys: Sequence[str]) -> list[Entry | None]: ...
+    def get_entries(
+        self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
+    ) -> list[Entry | None]: ...
 
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool: ...
 
@@ -64,6 +71,9 @@ class AppState:
         observer: Who watches.
         flights: The loads under way.
         keeps: Whether the backend keeps anything at all.
+        shared: Whether other processes see what this one stores.
+        switch: Whether decorated functions use the cache.
+        versions_seen: Keys of versions that the store had when they were last read.
         app: The application, weakly.
         route_check: What waits for the application's first request, see ``checks``.
         refuses_other_hosts: Whether the application matches hosts or subdomains, so that an
@@ -83,8 +93,11 @@ class AppState:
         "observer",
         "refuses_other_hosts",
         "route_check",
+        "shared",
         "store",
         "stored_key",
+        "switch",
+        "versions_seen",
         "view_functions",
     )
 
@@ -103,6 +116,9 @@ class AppState:
         # Where caching is off nobody may get what was made for another one, not even at once.
         coalesce = config.single_flight != "off" and self.keeps
         self.flights = SingleFlight(coalesce, config.single_flight_timeout)
+        self.shared = bool(getattr(backend, "shared", False))
+        self.switch = Switch(config.enabled, self.shared)
+        self.versions_seen: set[str] = set()
         self.view_functions = app.view_functions
         # Flask 2.0 and 2.1 have neither attribute on every kind of application object.
         self.refuses_other_hosts = bool(
@@ -111,6 +127,27 @@ class AppState:
         )
         self.route_check: Callable[..., None] | None = None
         self._logged: dict[str, float] = {}
+
+    @property
+    def distributed(self) -> bool:
+        """Whether callers in several processes wait for one of them to load a key."""
+        return (
+            self.config.single_flight == "distributed"
+            and isinstance(self.backend, SupportsLocks)
+            and self.entries is self.store
+        )
+
+    def off(self) -> bool:
+        """Whether decorated functions are to run as if undecorated."""
+        return self.switch.off and self.switch.still_off(self._read_note)
+
+    def _read_note(self) -> Entry | None:
+        try:
+            return self.store.get_entry(SWITCH_KEY)
+        except Exception as error:
+            self.failed("get", error, handled=True)
+            # Off before, off now: whoever turned it off meant it.
+            return Entry(Form.PLAIN, "off", created_at=time.time())
 
     def expiry(self, timeout: float | None) -> float:
         """Unix time at which something written now expires; ``0.0`` for never."""
@@ -132,6 +169,16 @@ class AppState:
             return expires_at
         now = time.time()
         return now + (expires_at - now) * _VERSION_LIVES
+
+    def saw_versions(self, keys: Sequence[str], versions: Sequence[str | None]) -> None:
+        """Remember which versions exist, so that a read need not offer to create them."""
+        if len(self.versions_seen) > _VERSIONS_REMEMBERED:
+            self.versions_seen.clear()
+        for key, version in zip(keys, versions, strict=True):
+            if version is None:
+                self.versions_seen.discard(key)
+            else:
+                self.versions_seen.add(key)
 
     def new_entry(self, value: Any, timeout: float | None) -> Entry:
         """An entry around a snapshot of ``value``, for any asker."""
@@ -163,6 +210,23 @@ class AppState:
                 error,
                 exc_info=None if unreadable else error,
             )
+
+    def unreadable(self, error: UnreadableEntry) -> None:
+        """Count one of several entries that could not be read and was taken for missing."""
+        self.failed("get_many", error, handled=True)
+
+    def breaker_changed(self, before: BreakerState, after: BreakerState) -> None:
+        """Tell, and log, that a cache server is left alone from now on, or asked again."""
+        self.observe(self.observer.breaker_changed, before, after)
+        if (before, after) == ("closed", "open"):
+            logger.warning(
+                "cache %r: its server failed %d times in a row and is left alone for now; "
+                "decorated functions run without it",
+                self.config.name,
+                self.config.breaker_threshold,
+            )
+        elif after == "closed":
+            logger.warning("cache %r: its server answers again", self.config.name)
 
     def observe(self, tell: Callable[..., None], *facts: object) -> None:
         """Tell the observer something; what it raises is its own fault."""

@@ -8,10 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
-from .backends.base import SupportsTouch, SupportsTTL
+from .backends.base import NOTHING, SupportsTouch, SupportsTTL
 from .driving import Pending
 from .entry import Entry
-from .errors import CacheError, SerializationError, UnreadableEntry, backend_error
+from .errors import (
+    BackendError,
+    CacheError,
+    RefusedEntry,
+    SerializationError,
+    UnreadableEntry,
+    backend_error,
+)
 from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
 from .query import Query
@@ -170,6 +177,7 @@ class ValueOperations:
         """Remove everything that is this cache's own. Returns whether it did."""
         state = self.state()
         state.flights.supersede_all()
+        state.versions_seen.clear()
         return bool(_attempt(state, "clear", False, state.backend.clear))
 
     def _read(self, state: AppState, lookup: Lookup, key: str) -> Any | Miss:
@@ -214,7 +222,10 @@ def _attempt(
         return call(*args)
     except Exception as error:
         tolerant = _tolerant.get()
-        if isinstance(error, CacheError | TypeError | ValueError) and not tolerant:
+        failed = isinstance(error, BackendError) or not isinstance(
+            error, CacheError | TypeError | ValueError
+        )
+        if not failed and not tolerant:
             # A wrong argument, not a failing store: the caller's to see.
             raise
         ignored = tolerant or state.config.ignore_errors
@@ -224,6 +235,8 @@ def _attempt(
             lookup.degraded = True
         if ignored:
             return nothing
+        if isinstance(error, BackendError):
+            raise
         raise backend_error(operation, error) from error
 
 
@@ -250,7 +263,11 @@ def _store(
             if state.config.ignore_errors:
                 return False
             raise
-        done = _attempt(state, operation, None, write, key, entry)
+        try:
+            done = _attempt(state, operation, None, write, key, entry)
+        except RefusedEntry as error:
+            result, reason = "refused", error.reason
+            return False
         if done is not None:
             result, reason = ("stored", "") if done else ("refused", _REFUSED[operation])
         return bool(done)
@@ -284,6 +301,8 @@ class _GetOrSet(ReadThrough):
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any | Pending:
         state = self._values.state()
+        if state.off():
+            return self.bypass(state, "disabled")
         query = Query(self._key, None, args, kwargs)
         return self.look(state, query, Lookup(state.observer, self.target))
 
@@ -390,7 +409,11 @@ class OverriddenEntries:
             )
         return Entry(form, payload, created_at=time.time())
 
-    def get_entries(self, keys: Sequence[str]) -> list[Entry | None]:
+    def get_entries(
+        self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
+    ) -> list[Entry | None]:
+        for key, entry in create.items():
+            self.add_entry(key, entry)
         return [self.get_entry(key) for key in keys]
 
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:

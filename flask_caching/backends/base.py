@@ -25,25 +25,35 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple, Self
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self
 
 from flask import Flask
 
+from ..breaker import Breaker
 from ..entry import Entry
+from ..errors import UnreadableEntry
 from ..serializers import Codec
 
 __all__ = [
+    "NOTHING",
+    "RESERVED",
     "BaseCache",
     "EntryBackend",
     "KeyInfo",
     "KeyPage",
     "SupportsKeys",
+    "SupportsLocks",
     "SupportsSize",
     "SupportsTTL",
     "SupportsTouch",
     "iter_keys",
     "normalize_timeout",
 ]
+
+#: What this package's own keys begin with (a lock, the switch). They are not listed, and
+#: ``clear`` leaves them alone.
+RESERVED = "_flask_caching/"
 
 
 def normalize_timeout(timeout: Any) -> float | None:
@@ -173,6 +183,10 @@ class BaseCache:
         return value if self.set(key, value) else None
 
 
+#: No entries.
+NOTHING: Mapping[str, Entry] = MappingProxyType({})
+
+
 class KeyInfo(NamedTuple):
     """A key as a listing shows it, without touching its age.
 
@@ -218,6 +232,19 @@ class SupportsKeys(ABC):
         """At most about ``limit`` keys after ``cursor`` that contain ``match`` literally."""
 
 
+class SupportsLocks(ABC):
+    """Several processes share the store, and can keep a lock in it.
+
+    A lock is a reserved key with a random text as value: taken with
+    :meth:`EntryBackend.get_entries` and its ``create``, gone when it expires, and given back by
+    its holder alone.
+    """
+
+    @abstractmethod
+    def release_lock(self, key: str, token: str) -> bool:
+        """Remove ``key`` if it holds the text ``token``, atomically. Returns whether it did."""
+
+
 class SupportsSize(ABC):
     """The store lives in this process, or on this machine, and knows how much it holds.
 
@@ -237,11 +264,18 @@ class SupportsSize(ABC):
 class EntryBackend(BaseCache):
     """A backend of this package: entries in and out; the value level is made of them.
 
-    ``codec`` is set by :meth:`flask_caching.Cache.init_app`; a backend used on its own gets a
-    codec of pickle without a secret.
+    Attributes:
+        codec: Set by :meth:`flask_caching.Cache.init_app`; a backend used on its own has one of
+            pickle without a secret.
+        breakers: The breakers around its servers; none where there is no server.
+        on_unreadable: Told of each entry that :meth:`get_entries` takes for missing because it
+            cannot be read; set by :meth:`flask_caching.Cache.init_app`.
     """
 
     codec: Codec
+    breakers: Sequence[Breaker] = ()
+    #: Whether other processes see what this one stores.
+    shared: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -251,6 +285,7 @@ class EntryBackend(BaseCache):
     ) -> None:
         super().__init__(default_timeout, ignore_delete_many_errors)
         self.codec = Codec()
+        self.on_unreadable: Callable[[UnreadableEntry], None] | None = None
         self._clock = clock or wall_clock
 
     # The entry level, which a backend implements.
@@ -263,18 +298,29 @@ class EntryBackend(BaseCache):
         """
         raise NotImplementedError
 
-    def get_entries(self, keys: Sequence[str]) -> list[Entry | None]:
-        """The live entries of ``keys`` in their order, in one round trip; unreadable is None."""
+    def get_entries(
+        self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
+    ) -> list[Entry | None]:
+        """The live entries of ``keys`` in their order, in one round trip; unreadable is None.
+
+        Args:
+            keys: What to read.
+            create: Entries to add first, each atomically and only where its key does not exist;
+                in the same round trip where the store can.
+        """
         raise NotImplementedError
 
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:
-        """Store ``entry`` until its ``expires_at``.
+        """Store ``entry`` until its ``expires_at``; one that has expired removes what is there.
 
         Args:
             key: Where.
             entry: What.
             touch: Keys that must live at least as long as the entry (its versions), moved on
                 in the same round trip and only ever to a later expiry.
+
+        Raises:
+            RefusedEntry: If the store works, and does not take this one.
         """
         raise NotImplementedError
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from ..entry import Entry, Form
 from ..errors import SerializationError, UnreadableEntry
 from ..serializers import MAGIC, Codec, is_immutable
-from .base import SupportsTouch, SupportsTTL, wall_clock
+from .base import NOTHING, SupportsTouch, SupportsTTL, wall_clock
+from .wire import bare_number
 
 __all__ = ["ForeignEntries", "ValueBackend", "install_serializer"]
 
@@ -53,6 +54,8 @@ class ForeignEntries:
         self.backend = backend
         self.codec = codec
         self._clock = clock or wall_clock
+        #: Told of each entry that :meth:`get_entries` takes for missing because it is unreadable.
+        self.on_unreadable: Callable[[UnreadableEntry], None] | None = None
         self._many = _get_many(backend)
 
     def get_entry(self, key: str) -> Entry | None:
@@ -61,13 +64,24 @@ class ForeignEntries:
         Raises:
             UnreadableEntry: If it looks like an entry and is not one that can be read.
         """
-        return self._entry(self.backend.get(key))
+        return self._entry(key, self.backend.get(key))
 
-    def get_entries(self, keys: Sequence[str]) -> list[Entry | None]:
-        """The live entries of ``keys`` in their order, in one call where the backend has one."""
+    def get_entries(
+        self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
+    ) -> list[Entry | None]:
+        """The live entries of ``keys`` in their order, in one call where the backend has one.
+
+        Args:
+            keys: What to read.
+            create: Entries to add first, where their keys do not exist.
+        """
+        for key, entry in create.items():
+            self.add_entry(key, entry)
         if self._many is None:
-            return [self._readable(self.backend.get(key)) for key in keys]
-        return [self._readable(value) for value in self._many(*keys)]
+            return [self._readable(key, self.backend.get(key)) for key in keys]
+        return [
+            self._readable(key, value) for key, value in zip(keys, self._many(*keys), strict=True)
+        ]
 
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:
         """Store ``entry`` until it expires; one that has expired removes what is there.
@@ -84,23 +98,23 @@ class ForeignEntries:
         if seconds is None:
             self.backend.delete(key)
             return True
-        return _done(self.backend.set(key, self._value(entry), seconds))
+        return _done(self.backend.set(key, self._value(key, entry), seconds))
 
     def add_entry(self, key: str, entry: Entry) -> bool:
         """Store ``entry`` unless the key exists; as atomically as the backend's own ``add``."""
         seconds = self._seconds_left(entry)
         add = _own_add(self.backend)
         if add is not None and seconds is not None:
-            return _done(add(key, self._value(entry), seconds))
-        if self._readable(self.backend.get(key)) is not None:
+            return _done(add(key, self._value(key, entry), seconds))
+        if self._readable(key, self.backend.get(key)) is not None:
             return False
         return self.set_entry(key, entry)
 
-    def _entry(self, value: Any) -> Entry | None:
+    def _entry(self, key: str, value: Any) -> Entry | None:
         if value is None:
             return None
         if type(value) is bytes and value.startswith(MAGIC):
-            entry = self.codec.loads(value)
+            entry = self.codec.loads(value, key)
             expired = entry.expires_at != 0.0 and entry.expires_at <= self._clock()
             return None if expired else entry
         if is_immutable(value):
@@ -112,20 +126,18 @@ class ForeignEntries:
             form, payload = Form.PLAIN, value
         return Entry(form, payload, created_at=0.0)
 
-    def _readable(self, value: Any) -> Entry | None:
+    def _readable(self, key: str, value: Any) -> Entry | None:
         try:
-            return self._entry(value)
-        except UnreadableEntry:
+            return self._entry(key, value)
+        except UnreadableEntry as error:
+            if self.on_unreadable is not None:
+                self.on_unreadable(error)
             return None
 
-    def _value(self, entry: Entry) -> Any:
+    def _value(self, key: str, entry: Entry) -> Any:
         """The bytes of an entry; a plain number the application counts with stays bare."""
-        number = entry.payload
-        # What servers count with has 64 bits.
-        counts = entry.form is Form.PLAIN and type(number) is int and -(2**63) <= number < 2**63
-        if counts and entry.witness is None and not entry.versions and not entry.load_seconds:
-            return entry.payload
-        return self.codec.dumps(entry)
+        number = bare_number(entry)
+        return self.codec.dumps(entry, key) if number is None else number
 
     def _seconds_left(self, entry: Entry) -> int | None:
         """Whole seconds until the entry expires, rounded up; 0 never; None if it has."""

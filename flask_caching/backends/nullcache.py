@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..entry import Entry
-from .base import EntryBackend
+from .base import NOTHING, EntryBackend
 
 __all__ = ["NullCache"]
 
@@ -29,7 +29,9 @@ class NullCache(EntryBackend):
     def get_entry(self, key: str) -> Entry | None:
         return None
 
-    def get_entries(self, keys: Sequence[str]) -> list[Entry | None]:
+    def get_entries(
+        self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
+    ) -> list[Entry | None]:
         return [None] * len(keys)
 
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:

@@ -15,6 +15,7 @@ from flask import Flask
 
 from ..entry import Entry, Form, StoredResponse
 from .base import (
+    NOTHING,
     EntryBackend,
     KeyInfo,
     KeyPage,
@@ -107,7 +108,11 @@ class SimpleCache(EntryBackend, SupportsTTL, SupportsTouch, SupportsKeys, Suppor
             # Not there, or removed since the first line; a miss as good as any.
             return None
 
-    def get_entries(self, keys: Sequence[str]) -> list[Entry | None]:
+    def get_entries(
+        self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
+    ) -> list[Entry | None]:
+        for key, entry in create.items():
+            self.add_entry(key, entry)
         return [self.get_entry(key) for key in keys]
 
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:

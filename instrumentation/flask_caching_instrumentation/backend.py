@@ -17,6 +17,7 @@ from time import perf_counter
 from types import MappingProxyType, MethodType
 from typing import Any, Final, NoReturn, SupportsIndex, TypeAlias
 
+from flask_caching.backends.base import NOTHING
 from flask_caching.entry import Entry
 from flask_caching.observer import report_fault
 
@@ -41,6 +42,7 @@ MEASURED: Final[Mapping[str, str]] = MappingProxyType(
         "has": "has",
         "inc": "inc",
         "keys": "keys",
+        "release_lock": "delete",
         "set": "set",
         "set_entry": "set",
         "set_many": "set_many",
@@ -237,6 +239,11 @@ class InstrumentedBackend:
         """As the backend's ``keys``, timed: one page."""
         return self._measure("keys", _done, self._wrapped_backend.keys, args, options)
 
+    @_Optional
+    def release_lock(self, *args: Any, **options: Any) -> Any:
+        """As the backend's ``release_lock``, timed as ``delete``."""
+        return self._measure("delete", _done, self._wrapped_backend.release_lock, args, options)
+
     # Measuring.
 
     def _measure(
@@ -343,11 +350,13 @@ class _InstrumentedEntryBackend(InstrumentedBackend):
             report_fault("backend.get", fault)
         return entry
 
-    def get_entries(self, keys: Sequence[str]) -> list[Entry | None]:
+    def get_entries(
+        self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
+    ) -> list[Entry | None]:
         """As the backend's ``get_entries``, timed as ``get_many``."""
         begun = perf_counter()
         try:
-            entries: list[Entry | None] = self._wrapped_backend.get_entries(keys)
+            entries: list[Entry | None] = self._wrapped_backend.get_entries(keys, create)
         except BaseException:
             self._tell_error("get_many", perf_counter() - begun)
             raise

@@ -172,6 +172,12 @@ CATALOGUE: Final[tuple[Family, ...]] = (
         "Entries removed by those stores to make room, by reason.",
     ),
     Family(
+        "breaker_state",
+        "gauge",
+        (*COMMON, "state"),
+        "Circuit breakers of live workers that are open or half_open, one a server; else closed.",
+    ),
+    Family(
         "dropped_labels_total",
         "counter",
         (*COMMON, "label"),

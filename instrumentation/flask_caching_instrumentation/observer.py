@@ -151,6 +151,9 @@ class Instrumentation(NullObserver):
             return backend
         self._label(backend_label(backend))
         self._begin_at_zero()
+        if getattr(backend, "breakers", ()):
+            # At zero: a worker that is forked from this one begins there as well.
+            _ = self._breakers["open"], self._breakers["half_open"]
         sized = isinstance(backend, SupportsSize)
         if isinstance(backend, SupportsSize):
             self._recorder.watch(self._common, backend)
@@ -211,6 +214,11 @@ class Instrumentation(NullObserver):
         operation = self._operation_names.admit(operation)
         self._errors[operation, error_type(error), "true" if handled else "false"]()
 
+    def breaker_changed(self, before: str, after: str) -> None:
+        for state, change in ((before, -1), (after, 1)):
+            if state != "closed":
+                self._breakers[state](change)
+
     def stats(self) -> Mapping[str, Any]:
         """What was counted since this was made, as plain data.
 
@@ -228,6 +236,7 @@ class Instrumentation(NullObserver):
         counter = self._recorder.counter
         self._series: dict[Target, _Series] = {}
         self._in_flight = Children(partial(self._recorder.gauge, "loads_in_flight", *common))
+        self._breakers = Children(partial(self._recorder.gauge, "breaker_state", *common))
         self._coalesced = Children(partial(counter, "coalesced_loads_total", *common))
         self._duplicated = Children(partial(counter, "duplicate_loads_total", *common))
         self._errors: Children[tuple[str, str, str], Add] = Children(

@@ -34,6 +34,7 @@ def summarize(numbers: Numbers) -> Tree:
             "operations": {operation: {outcome: {"count": n, "seconds": s}}},
             "errors": {operation: {error_type: {"handled": n, "raised": n}}},
             "dropped_labels": {label: n},
+            "breakers": {"open": n, "half_open": n},    # where the store is a server
             "entries": n, "entries_limit": n,           # where the store knows
             "evictions": {reason: n},                   # where the store knows
         }
@@ -61,6 +62,9 @@ def summarize(numbers: Numbers) -> Tree:
         counts["handled" if handled == "true" else "raised"] += _whole(value)
     summary |= {"operations": operations, "errors": errors}
     summary["dropped_labels"] = _by_label(numbers, "dropped_labels_total")
+    breakers = _by_label(numbers, "breaker_state")
+    if breakers:
+        summary["breakers"] = breakers
     return summary | _store(numbers)
 
 
