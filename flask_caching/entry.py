@@ -9,7 +9,16 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-__all__ = ["Entry", "Form", "StoredError", "StoredItems", "StoredResponse", "Witness"]
+__all__ = [
+    "DIGEST_SIZE",
+    "SEALED_SIZE",
+    "Entry",
+    "Form",
+    "StoredError",
+    "StoredItems",
+    "StoredResponse",
+    "Witness",
+]
 
 
 class Form(IntEnum):
@@ -65,9 +74,9 @@ class StoredItems(NamedTuple):
 class Witness(NamedTuple):
     """Who an entry was made for, to recognise another asker under the same key.
 
-    In memory the fields hold the plain identities. In the byte form each is a keyed hash, so
-    a witness read back from bytes is compared after hashing the asker's
-    (:meth:`flask_caching.serializers.Codec.seal`).
+    In memory the fields hold the plain identities. In the byte form a witness is *sealed*: a
+    keyed hash of the whole and one of each field, so that an asker's is hashed before it is
+    compared (:meth:`flask_caching.serializers.Codec.digest` and ``seal``).
 
     Attributes:
         function: Endpoint of a view; qualified name of a helper; name and source of a fragment.
@@ -88,6 +97,11 @@ class Witness(NamedTuple):
     scheme: object = ""
 
 
+#: Bytes of one keyed hash, and of a sealed witness: its own hash, then that of each field.
+DIGEST_SIZE = 8
+SEALED_SIZE = DIGEST_SIZE * (1 + len(Witness._fields))
+
+
 class Entry:
     """A stored value with its metadata.
 
@@ -97,8 +111,9 @@ class Entry:
         created_at: Unix time of writing, seconds.
         expires_at: Unix time from which it is gone, seconds; ``0.0`` means never.
         load_seconds: How long the value took to compute; ``0.0`` if nobody measured it.
-        witness: Who it was made for; ``None`` where any asker is right (direct values, memoize).
-        sealed: Whether the witness holds keyed hashes, as it does when read from bytes.
+        witness: Who it was made for; ``None`` where any asker is right (direct values, memoize),
+            and where it is sealed.
+        sealed: The sealed witness, of an entry that was read from bytes; else empty.
         versions: The versions of the function and the instance, read before the load.
         vary: Names and values of the request headers that the response varies on.
         reads: What the view was seen to read while it made this: a subset of
@@ -127,7 +142,7 @@ class Entry:
         expires_at: float = 0.0,
         load_seconds: float = 0.0,
         witness: Witness | None = None,
-        sealed: bool = False,
+        sealed: bytes = b"",
         versions: tuple[str, ...] = (),
         vary: tuple[tuple[str, str], ...] = (),
         reads: frozenset[str] = frozenset(),
@@ -142,6 +157,14 @@ class Entry:
         self.versions = versions
         self.vary = vary
         self.reads = reads
+
+    @property
+    def asker(self) -> Witness | None:
+        """Who it was made for; the fields are keyed hashes if it is sealed."""
+        if not self.sealed:
+            return self.witness
+        ends = range(2 * DIGEST_SIZE, SEALED_SIZE + 1, DIGEST_SIZE)
+        return Witness(*(self.sealed[end - DIGEST_SIZE : end] for end in ends))
 
     def replaced(self, form: Form, payload: object, expires_at: float) -> Entry:
         """The same metadata around another snapshot (a counter's new value, say)."""

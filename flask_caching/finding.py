@@ -84,13 +84,14 @@ class Finding:
 
     def judge(self, state: AppState, query: Query, lookup: Lookup, entry: Entry) -> Any | Miss:
         """Whether an entry answers the query. Returns its value if it does."""
-        witness = entry.witness
-        if (
-            witness is not None
-            and witness != query.witness
-            and self._is_another(state, query, lookup, entry, witness)
-        ):
-            return MISS
+        asked = query.witness
+        if asked is not None:
+            if entry.sealed:
+                same = entry.sealed.startswith(state.codec.digest(asked))
+            else:
+                same = entry.witness is None or entry.witness == asked
+            if not same and self._is_another(state, query, lookup, entry, asked):
+                return MISS
         if entry.vary and not same_variant(entry.vary, query.request):
             return MISS
         try:
@@ -137,12 +138,12 @@ class Finding:
         return entry if entry is not None and entry.versions == query.versions else None
 
     def _is_another(
-        self, state: AppState, query: Query, lookup: Lookup, entry: Entry, stored: Witness
+        self, state: AppState, query: Query, lookup: Lookup, entry: Entry, asked: Witness
     ) -> bool:
         """Deal with an entry that may have been made for another asker; whether to refuse it."""
         policy = self.collisions or state.config.collisions
-        asked = query.witness
-        if asked is None or policy == "allow":
+        stored = entry.asker
+        if stored is None or policy == "allow":
             return False
         if entry.sealed:
             asked = state.codec.seal(asked)
@@ -170,8 +171,8 @@ class Finding:
     def current_versions(self, state: AppState, query: Query, lookup: Lookup) -> tuple[str, ...]:
         """The versions to load under, read or created before the load begins.
 
-        A version is added and then read back, so that several callers agree on one. They are
-        read anew only where one was missing.
+        They are read anew only where one was missing. A version is added and then read back, so
+        that several callers agree on one.
         """
         if not query.version_keys or lookup.degraded:
             return ()
@@ -179,10 +180,9 @@ class Finding:
             if None in query.versions or not query.versions:
                 versions = query.versions or (None,) * len(query.version_keys)
                 pairs = zip(query.version_keys, versions, strict=True)
-                create = self._versions(state, [key for key, known in pairs if known is None])
-                entries = state.entries.get_entries(query.version_keys, create)
-                query.versions = version_values(entries)
-                state.saw_versions(query.version_keys, query.versions)
+                self._read_versions(state, query, [key for key, known in pairs if known is None])
+                if None in query.versions and state.keeps:
+                    self._overwrite_versions(state, query)
         except Exception as error:
             state.failed("add", error, handled=True)
             lookup.degraded = True
@@ -193,3 +193,19 @@ class Finding:
             query.refusal = query.refusal or "no_version"
             return ()
         return known
+
+    def _read_versions(self, state: AppState, query: Query, missing: Sequence[str]) -> None:
+        create = self._versions(state, missing)
+        query.versions = version_values(state.entries.get_entries(query.version_keys, create))
+        state.saw_versions(query.version_keys, query.versions)
+
+    def _overwrite_versions(self, state: AppState, query: Query) -> None:
+        """Put versions where something is that cannot be read, and that hinders adding one.
+
+        The released library keeps its versions under these keys, some of them for ever.
+        """
+        for key, version in zip(query.version_keys, query.versions, strict=True):
+            if version is None:
+                (entry,) = self._versions(state, [key]).values()
+                state.entries.set_entry(key, entry)
+        self._read_versions(state, query, ())

@@ -34,21 +34,40 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .compression import COMPRESSIONS
-from .entry import Entry, Form, StoredError, StoredItems, StoredResponse, Witness
+from .entry import (
+    DIGEST_SIZE,
+    SEALED_SIZE,
+    Entry,
+    Form,
+    StoredError,
+    StoredItems,
+    StoredResponse,
+    Witness,
+)
 from .errors import SerializationError, UnreadableEntry
 from .payloads import dump_payload, dump_response, load_payload, load_response
 from .typing import is_tuple
 
 __all__ = ["MAGIC", "Codec", "Serializer", "is_immutable"]
 
-MAGIC = b"\xfcFC"
+#: The released library takes what begins like this for a pickle, finds that it is none, and has a
+#: miss: so both can work on one store while an application is being upgraded.
+MAGIC = b"!\xfcFC"
 _VERSION = 2
-#: magic, version, form, flags, fingerprint of the secret, length of the metadata, length of the
-#: payload before it was compressed (else 0), CRC of the key and of all the rest
-_HEADER = struct.Struct(">3sBBB4sIII")
-#: Flags: a MAC follows the header; and below it, the number of the compression.
+#: magic, version, form, flags, reads, fingerprint of the secret, created, expires, load seconds,
+#: lengths of versions and vary, length of the payload before it was compressed (else 0), CRC of
+#: the key and of all the rest
+_HEADER = struct.Struct(">4sBBBB4sdddHHII")
+#: Flags: a MAC follows the header; a sealed witness does; the number of the compression.
 _SIGNED = 0x80
+_WITNESS = 0x40
 _COMPRESSION = 0x0F
+#: What a view may have been seen to read; as bits, in this order.
+_READS = ("host", "query", "root", "scheme")
+_READ_SETS = tuple(
+    frozenset(name for bit, name in enumerate(_READS) if number >> bit & 1) for number in range(16)
+)
+_FORMS = {int(form): form for form in Form}
 _MAC_SIZE = 32
 
 #: Types whose objects cannot change, so that the application may get the stored object itself.
@@ -228,7 +247,7 @@ class Codec:
     # Entry and bytes.
 
     def dumps(self, entry: Entry, key: str = "") -> bytes:
-        """The byte form of an entry: a header, the metadata as JSON, the payload.
+        """The byte form of an entry: a header, the rest of the metadata, the payload.
 
         Args:
             entry: The entry.
@@ -238,39 +257,39 @@ class Codec:
             SerializationError: If the metadata or the payload cannot be written.
         """
         try:
-            metadata, payload = self._dump_metadata(entry), dump_payload(entry.form, entry.payload)
+            flags, metadata, fields = self._dump_metadata(entry)
+            payload = dump_payload(entry.form, entry.payload)
         except Exception as error:
             raise SerializationError(f"the entry cannot be written: {error!r}") from error
-        flags, size = self._flags, 0
+        size = 0
         if self._compression is not None and len(payload) >= self._compression_threshold:
             smaller = self._compression.compress(payload)
             if len(smaller) < len(payload):
                 flags, size, payload = flags | self._compression.number, len(payload), smaller
-        fields = (MAGIC, _VERSION, entry.form, flags, self._fingerprint, len(metadata), size)
         body = metadata + payload
         bound = key.encode("utf-8", "surrogatepass")
-        header = _HEADER.pack(*fields, 0)
-        header = _HEADER.pack(*fields, _checksum(bound, header, body))
+        start = (MAGIC, _VERSION, entry.form, flags, *fields, size)
+        header = _HEADER.pack(*start, 0)
+        header = _HEADER.pack(*start, _checksum(bound, header, body))
         if flags & _SIGNED:
             return header + self._mac(bound, header, body) + body
         return header + body
 
-    def _dump_metadata(self, entry: Entry) -> bytes:
-        witness = entry.witness
-        if witness is not None and not entry.sealed:
-            witness = self.seal(witness)
-        return json.dumps(
-            {
-                "created": entry.created_at,
-                "expires": entry.expires_at,
-                "load": entry.load_seconds,
-                "witness": witness,
-                "versions": entry.versions,
-                "vary": entry.vary,
-                "reads": sorted(entry.reads),
-            },
-            separators=(",", ":"),
-        ).encode()
+    def _dump_metadata(self, entry: Entry) -> tuple[int, bytes, tuple[Any, ...]]:
+        """The flags, the metadata behind the header, and that in the header."""
+        flags, sealed = self._flags, entry.sealed
+        if entry.witness is not None:
+            sealed = self.digest(entry.witness) + b"".join(self._seals(entry.witness))
+        if sealed:
+            flags |= _WITNESS
+        versions = b"".join(
+            len(data).to_bytes(1, "big") + data for data in map(str.encode, entry.versions)
+        )
+        vary = json.dumps(entry.vary).encode() if entry.vary else b""
+        reads = _READ_SETS.index(entry.reads)
+        times = (entry.created_at, entry.expires_at, entry.load_seconds)
+        fields = (reads, self._fingerprint, *times, len(versions), len(vary))
+        return flags, sealed + versions + vary, fields
 
     def loads(self, data: bytes, key: str = "") -> Entry:
         """The entry in ``data``, which was found under ``key``.
@@ -281,7 +300,8 @@ class Codec:
         """
         if len(data) < _HEADER.size or not data.startswith(MAGIC):
             raise UnreadableEntry("not an entry of Flask-Caching 3", "foreign")
-        _, version, form, flags, fingerprint, length, size, checksum = _HEADER.unpack_from(data)
+        header = _HEADER.unpack_from(data)
+        _, version, form, flags, _, fingerprint, *_, checksum = header
         if version != _VERSION:
             raise UnreadableEntry(f"an entry of format {version}, not {_VERSION}", "version")
         if fingerprint != self._fingerprint:
@@ -290,22 +310,28 @@ class Codec:
         body = memoryview(data)[begin:]
         bound = key.encode("utf-8", "surrogatepass")
         if flags & _SIGNED:
-            header = data[: _HEADER.size]
-            if not hmac.compare_digest(data[_HEADER.size : begin], self._mac(bound, header, body)):
+            mac = self._mac(bound, data[: _HEADER.size], body)
+            if not hmac.compare_digest(data[_HEADER.size : begin], mac):
                 raise UnreadableEntry("the entry's signature does not match", "signature")
         elif self._flags & _SIGNED:
             raise UnreadableEntry("the entry is not signed", "signature")
         if _checksum(bound, data, body) != checksum:
             raise UnreadableEntry("the entry is damaged, cut off, or of another key", "truncated")
         try:
-            payload = _decompress(flags & _COMPRESSION, data[begin + length :], size)
-            return _entry(Form(form), json.loads(data[begin : begin + length]), payload)
+            return _entry(_FORMS[form], header, data[begin:])
         except Exception as error:
             raise UnreadableEntry(f"the entry cannot be read: {error!r}", "truncated") from error
 
     def seal(self, witness: Witness) -> Witness:
-        """A witness as keyed hashes (blake2b, 8 bytes, hex), equal for equal identities."""
-        return Witness(*(self._digest(repr(part).encode(), 8).hex() for part in witness))
+        """A witness as keyed hashes (blake2b, 8 bytes), equal for equal identities."""
+        return Witness(*self._seals(witness))
+
+    def _seals(self, witness: Witness) -> list[bytes]:
+        return [self._digest(repr(part).encode(), DIGEST_SIZE) for part in witness]
+
+    def digest(self, witness: Witness) -> bytes:
+        """One keyed hash of a whole witness, to find out at little cost that it is the same."""
+        return self._digest(repr(tuple(witness)).encode(), DIGEST_SIZE)
 
     def _mac(self, bound: bytes, header: bytes, body: bytes | memoryview) -> bytes:
         """The MAC of an entry; the length of its key first, so that nothing moves in between."""
@@ -323,21 +349,34 @@ def _checksum(bound: bytes, header: bytes, body: bytes | memoryview) -> int:
     return zlib.crc32(body, zlib.crc32(memoryview(header)[: _HEADER.size - 4], zlib.crc32(bound)))
 
 
-def _entry(form: Form, fields: dict[str, Any], payload: bytes) -> Entry:
-    """An entry of its metadata and its payload."""
-    witness = fields["witness"]
+def _entry(form: Form, header: tuple[Any, ...], body: bytes) -> Entry:
+    """An entry of its unpacked header and of what follows that."""
+    _, _, _, flags, reads, _, created_at, expires_at, load_seconds, versions, vary, size, _ = header
+    begin = SEALED_SIZE if flags & _WITNESS else 0
+    middle = begin + versions
+    end = middle + vary
     return Entry(
         form,
-        load_payload(form, payload),
-        created_at=fields["created"],
-        expires_at=fields["expires"],
-        load_seconds=fields["load"],
-        witness=None if witness is None else Witness(*witness),
-        sealed=witness is not None,
-        versions=tuple(fields["versions"]),
-        vary=tuple((name, value) for name, value in fields["vary"]),
-        reads=frozenset(fields["reads"]),
+        load_payload(form, _decompress(flags & _COMPRESSION, body[end:], size)),
+        created_at=created_at,
+        expires_at=expires_at,
+        load_seconds=load_seconds,
+        sealed=body[:begin],
+        versions=_load_versions(body[begin:middle]) if versions else (),
+        vary=tuple((name, value) for name, value in json.loads(body[middle:end])) if vary else (),
+        reads=_READ_SETS[reads],
     )
+
+
+def _load_versions(data: bytes) -> tuple[str, ...]:
+    """Texts, each behind a byte with its length."""
+    found: list[str] = []
+    place = 0
+    while place < len(data):
+        end = place + 1 + data[place]
+        found.append(data[place + 1 : end].decode())
+        place = end
+    return tuple(found)
 
 
 def _decompress(number: int, payload: bytes, size: int) -> bytes:

@@ -127,7 +127,7 @@ def test_an_entry_comes_back_whole(store: Any, serializer: str) -> None:
     found = entries.get_entry("k")
     assert found is not None
     assert codec.thaw(found) == {"a": [1, "x"]}
-    assert found.witness == codec.seal(WITNESS)
+    assert found.asker == codec.seal(WITNESS)
     assert (found.created_at, found.expires_at, found.load_seconds) == (4.5, 0.0, 0.25)
     assert (found.versions, found.vary, found.reads) == (
         ("v1",),
