@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .errors import BackendError
 from .memoized import MemoizePolicy
 from .registry import Registry
 from .typing import QueryArgs
-from .values import ValueOperations
+from .values import ValueOperations, attempt
 
 __all__ = ["Deletion"]
 
@@ -77,7 +78,7 @@ class Deletion(ValueOperations):
             return
         policy = self._registry.memoized(f)
         if not (args or kwargs):
-            policy.renew(self.state(), self._own_version_key(policy, f))
+            self._renew([(policy, self._own_version_key(policy, f))])
             return
         receiver = getattr(f, "__self__", None)
         bound = receiver is not None and not inspect.isclass(receiver)
@@ -113,6 +114,16 @@ class Deletion(ValueOperations):
         }
         if not found:
             raise TypeError(f"{cls.__qualname__} has no methods memoized by this cache")
+        self._renew([(policy, policy.version_keys(())[0]) for policy in found])
+
+    def _renew(self, versions: Iterable[tuple[MemoizePolicy, str]]) -> None:
+        """Give functions or instances new versions; all of them, also if one cannot be written."""
         state = self.state()
-        for policy in found:
-            policy.renew(state, policy.version_keys(())[0])
+        failed: Exception | None = None
+        for policy, key in versions:
+            try:
+                attempt(state, "set", None, policy.renew, state, key)
+            except BackendError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed

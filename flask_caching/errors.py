@@ -117,7 +117,9 @@ def _also(base: type[_Error], kind: type[Exception], message: str) -> _Error:
     try:
         both = _kinds.get((base, original))
         if both is None:
-            both = _kinds[base, original] = type(base.__name__, (base, original), {})
+            # Its words are those of a plain error: the other class's may need more than a message.
+            words = {"__str__": base.__str__, "__repr__": base.__repr__}
+            both = _kinds[base, original] = type(base.__name__, (base, original), words)
         # Past the constructor, which may want other arguments than a message.
         made = original.__new__(both, message)
         made.args = (message,)

@@ -109,7 +109,7 @@ class Switchable:
         """
         state = self.state()
         if state.shared:
-            state.switch.see(_asked(lambda: state.store.get_entry(SWITCH_KEY), "get"))
+            state.switch.see(_asked(state, "get", lambda: state.store.get_entry(SWITCH_KEY)))
         return not state.off()
 
     def disable(self, timeout: Timeout = 0) -> None:
@@ -133,7 +133,7 @@ class Switchable:
             Form.PLAIN, "off", created_at=now, expires_at=now + seconds if seconds else 0.0
         )
         if state.shared:
-            _asked(lambda: state.store.set_entry(SWITCH_KEY, note), "set")
+            _asked(state, "set", lambda: state.store.set_entry(SWITCH_KEY, note))
         state.switch.see(note)
 
     def enable(self) -> None:
@@ -145,7 +145,7 @@ class Switchable:
         """
         state = self.state()
         if state.shared:
-            _asked(lambda: state.backend.delete(SWITCH_KEY), "delete")
+            _asked(state, "delete", lambda: state.backend.delete(SWITCH_KEY))
         if not state.config.enabled:
             raise CacheError(
                 "CACHE_ENABLED is False, so the cache stays off. Remove it from the "
@@ -154,11 +154,15 @@ class Switchable:
         state.switch.see(None)
 
 
-def _asked(call: Callable[[], T], operation: str) -> T:
-    """Call the store for the application; what it raises is a BackendError."""
+def _asked(state: AppState, operation: str, call: Callable[[], T]) -> T:
+    """Call the store for the application; what it raises is counted, and a BackendError.
+
+    Also under ``CACHE_IGNORE_ERRORS``: whoever turns a cache off must know whether it is.
+    """
     try:
         return call()
-    except CacheError:
-        raise
     except Exception as error:
+        state.failed(operation, error, handled=False)
+        if isinstance(error, CacheError):
+            raise
         raise backend_error(operation, error) from error

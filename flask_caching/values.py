@@ -26,7 +26,13 @@ from .state import AppState
 from .typing import MISS, Miss, Timeout
 from .utils import normalize_timeout
 
-__all__ = ["OverriddenEntries", "ValueOperations", "delete_if_possible", "overrides_values"]
+__all__ = [
+    "OverriddenEntries",
+    "ValueOperations",
+    "attempt",
+    "delete_if_possible",
+    "overrides_values",
+]
 
 T = TypeVar("T")
 
@@ -62,15 +68,13 @@ class ValueOperations:
     def has(self, key: str) -> bool:
         """Whether ``key`` is there; true for a cached ``None``."""
         state = self.state()
-        return bool(_attempt(state, "has", False, state.backend.has, key))
+        return bool(attempt(state, "has", False, state.backend.has, key))
 
     def get_many(self, *keys: str) -> list[Any]:
         """The values of ``keys`` in their order, ``None`` for those that are not there."""
         state = self.state()
         with Lookup(state.observer, _DIRECT) as lookup:
-            entries = _attempt(
-                state, "get_many", None, state.store.get_entries, keys, lookup=lookup
-            )
+            entries = attempt(state, "get_many", None, state.store.get_entries, keys, lookup=lookup)
             if entries is None:
                 lookup.counts = {"error": len(keys)}
                 return [None] * len(keys)
@@ -100,8 +104,8 @@ class ValueOperations:
         """Seconds that ``key`` has left; ``0`` never expires; ``None`` if it is not there."""
         state = self.state()
         if isinstance(state.backend, SupportsTTL):
-            return cast("float | None", _attempt(state, "ttl", None, state.backend.ttl, key))
-        entry = _attempt(state, "ttl", None, state.store.get_entry, key)
+            return cast("float | None", attempt(state, "ttl", None, state.backend.ttl, key))
+        entry = attempt(state, "ttl", None, state.store.get_entry, key)
         if entry is None:
             return None
         return max(0.0, entry.expires_at - time.time()) if entry.expires_at else 0.0
@@ -150,12 +154,12 @@ class ValueOperations:
         state = self.state()
         seconds = normalize_timeout(timeout)
         if isinstance(state.backend, SupportsTouch):
-            return bool(_attempt(state, "touch", False, state.backend.touch, key, seconds))
-        entry = _attempt(state, "touch", None, state.store.get_entry, key)
+            return bool(attempt(state, "touch", False, state.backend.touch, key, seconds))
+        entry = attempt(state, "touch", None, state.store.get_entry, key)
         if entry is None:
             return False
         moved = entry.replaced(entry.form, entry.payload, state.expiry(seconds))
-        return bool(_attempt(state, "touch", False, state.store.set_entry, key, moved))
+        return bool(attempt(state, "touch", False, state.store.set_entry, key, moved))
 
     # Deleting.
 
@@ -178,12 +182,12 @@ class ValueOperations:
         state = self.state()
         state.flights.supersede_all()
         state.versions_seen.clear()
-        return bool(_attempt(state, "clear", False, state.backend.clear))
+        return bool(attempt(state, "clear", False, state.backend.clear))
 
     def _read(self, state: AppState, lookup: Lookup, key: str) -> Any | Miss:
         """The value under ``key``, counted in ``lookup``."""
         try:
-            entry = _attempt(state, "get", None, state.store.get_entry, key, lookup=lookup)
+            entry = attempt(state, "get", None, state.store.get_entry, key, lookup=lookup)
         except UnreadableEntry as error:
             state.failed("get", error, handled=True)
             return MISS
@@ -197,10 +201,10 @@ class ValueOperations:
         """Call a backend operation after which loads of these keys are out of date."""
         state = self.state()
         state.flights.supersede(*supersedes)
-        return _attempt(state, operation, nothing, getattr(state.backend, operation), *args)
+        return attempt(state, operation, nothing, getattr(state.backend, operation), *args)
 
 
-def _attempt(
+def attempt(
     state: AppState,
     operation: str,
     nothing: Any,
@@ -264,7 +268,7 @@ def _store(
                 return False
             raise
         try:
-            done = _attempt(state, operation, None, write, key, entry)
+            done = attempt(state, operation, None, write, key, entry)
         except RefusedEntry as error:
             result, reason = "refused", error.reason
             return False

@@ -195,9 +195,7 @@ def test_the_invalidation_during_a_wait_is_heeded() -> None:
 def test_coroutines_wait_without_blocking_their_loop() -> None:
     """Another task of the loop goes on while one waits for another process."""
     store = SharedStore()
-    app, cache = cache_on(
-        store, CACHE_SINGLE_FLIGHT="distributed", CACHE_SINGLE_FLIGHT_TIMEOUT=0.5
-    )
+    app, cache = cache_on(store, CACHE_SINGLE_FLIGHT="distributed", CACHE_SINGLE_FLIGHT_TIMEOUT=0.5)
     ticks: list[int] = []
 
     @cache.memoize()
