@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from flask import Flask
 from hypothesis import settings
+from proxies import LyingProxy
+from redis_groups import ClusterNode, SentinelSet, start_cluster
+from servers import (
+    MemcachedServer,
+    RedisServer,
+    SaslMemcachedServer,
+    Server,
+    find_redis62,
+)
 from werkzeug.test import TestResponse
+
+# Its assertions are those of tests.
+pytest.register_assert_rewrite("flask_caching.testing")
 
 # A shared machine may be slow at any moment; under CI=true hypothesis is repeatable by itself.
 settings.register_profile("tests", settings(deadline=None))
@@ -15,6 +32,15 @@ settings.load_profile("tests")
 
 if not hasattr(TestResponse, "text"):  # before Werkzeug 2.1
     TestResponse.text = property(lambda response: response.get_data(as_text=True))
+
+
+class Running(Protocol):
+    """What is running until it is stopped."""
+
+    def stop(self) -> None: ...
+
+
+RunningT = TypeVar("RunningT", bound=Running)
 
 
 class Clock:
@@ -52,3 +78,121 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     return clock
+
+
+# Servers. Those of a session are shared by its tests, which must not harm them; a test that
+# pauses or kills takes one of its own.
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The newest Redis that is installed."""
+    yield from _running(RedisServer(tmp_path_factory.mktemp("redis")))
+
+
+@pytest.fixture(scope="session")
+def redis62_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The oldest Redis that is supported."""
+    binary = find_redis62()
+    yield from _running(RedisServer(tmp_path_factory.mktemp("redis62"), binary=binary))
+
+
+@pytest.fixture(scope="session")
+def sentinel_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelSet]:
+    """Three Sentinels, a master and two replicas; patient, so that a busy machine is no fault."""
+    yield from _running(SentinelSet(tmp_path_factory.mktemp("sentinel"), 3000))
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClusterNode]]:
+    """A Cluster of three masters."""
+    yield from _all_running(start_cluster(tmp_path_factory.mktemp("cluster")))
+
+
+@pytest.fixture(scope="session")
+def memcached_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemcachedServer]:
+    """One memcached."""
+    yield from _running(MemcachedServer(tmp_path_factory.mktemp("memcached")))
+
+
+@pytest.fixture(scope="session")
+def memcached_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[list[MemcachedServer]]:
+    """Three of memcached."""
+    folder = tmp_path_factory.mktemp("memcached-three")
+    yield from _all_running([MemcachedServer(folder / str(number)) for number in range(3)])
+
+
+@pytest.fixture(scope="session")
+def sasl_memcached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SaslMemcachedServer]:
+    """A memcached that wants a user name and a password."""
+    yield from _running(SaslMemcachedServer(tmp_path_factory.mktemp("memcached-sasl")))
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Starts a server of this test's own: ``start_server(RedisServer, "--maxmemory", "2mb")``."""
+    with ExitStack() as ending:
+        number = itertools.count()
+
+        def start(kind: Callable[..., Any], *args: Any, **options: Any) -> Any:
+            server = kind(tmp_path / f"server-{next(number)}", *args, **options)
+            ending.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def own_redis(start_server: Callable[..., Any]) -> RedisServer:
+    """A Redis to pause, kill and restart."""
+    server: RedisServer = start_server(RedisServer)
+    return server
+
+
+@pytest.fixture
+def own_memcached(start_server: Callable[..., Any]) -> MemcachedServer:
+    """A memcached to pause, kill and restart."""
+    server: MemcachedServer = start_server(MemcachedServer)
+    return server
+
+
+@pytest.fixture
+def own_sentinel_set(start_server: Callable[..., Any]) -> SentinelSet:
+    """A Sentinel set to kill the master of; it fails over after half a second of silence."""
+    group: SentinelSet = start_server(SentinelSet)
+    return group
+
+
+@pytest.fixture
+def own_redis_cluster(tmp_path: Path) -> Iterator[list[ClusterNode]]:
+    """A Cluster to kill nodes of."""
+    yield from _all_running(start_cluster(tmp_path / "cluster"))
+
+
+@pytest.fixture
+def proxy_to() -> Iterator[Callable[[Server], LyingProxy]]:
+    """Makes a proxy to a server: ``proxy_to(redis_server).fall_silent()``."""
+    with ExitStack() as ending:
+
+        def make(server: Server) -> LyingProxy:
+            proxy = LyingProxy(server.address)
+            ending.callback(proxy.close)
+            return proxy
+
+        yield make
+
+
+def _running(server: RunningT) -> Iterator[RunningT]:
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _all_running(group: list[RunningT]) -> Iterator[list[RunningT]]:
+    with ExitStack() as ending:
+        for server in group:
+            ending.callback(server.stop)
+        yield group
