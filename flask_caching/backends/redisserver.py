@@ -1,0 +1,224 @@
+"""Which servers a Redis backend asks, and how: one of them, or the nodes of a cluster.
+
+A call goes through the breaker of the server, which knows whether it is worth asking, and
+:func:`~flask_caching.backends.redisfaults.attempt`, which asks once more if a connection is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from typing import TYPE_CHECKING, Any
+
+from .redisops import RedisBackend
+from .redisscan import Command, Server
+
+if TYPE_CHECKING:
+    from .redisnodes import Nodes
+
+__all__ = ["ManyServers", "OneServer"]
+
+
+class OneServer(RedisBackend):
+    """One server at a time, with one client to write and perhaps another to read."""
+
+    def _use(self, write_client: Any, read_client: Any, place: str, again: bool) -> None:
+        """Ask these clients from now on.
+
+        Args:
+            write_client: Of the server.
+            read_client: The same one, or one of its replicas.
+            place: Where that is, for people.
+            again: Whether to send a command once more if a connection is lost; not where the
+                client does so itself.
+        """
+        from .redisfaults import attempt
+
+        self._attempt = attempt
+        self._writer = write_client
+        self._reader = read_client
+        self._place = place
+        self._again = again
+        self._write_breaker = self._read_breaker = self._new_breaker(f"the Redis server {place}")
+        self.breakers = (self._write_breaker,)
+        if read_client is not write_client:
+            self._read_breaker = self._new_breaker(f"the replicas of {place}")
+            self.breakers = (self._write_breaker, self._read_breaker)
+
+    @property
+    def _write_client(self) -> Any:
+        """The client of redis-py that commands go to."""
+        return self._writer
+
+    @_write_client.setter
+    def _write_client(self, client: Any) -> None:
+        self._writer = client
+
+    @property
+    def _read_client(self) -> Any:
+        """The client of redis-py that is read from."""
+        return self._reader
+
+    @_read_client.setter
+    def _read_client(self, client: Any) -> None:
+        self._reader = client
+
+    def _fetch(self, name: bytes) -> bytes | None:
+        client = self._reader
+        data: bytes | None = self._read_breaker.call(
+            self._attempt, client, self._again, _get, client, name
+        )
+        return data
+
+    def _read(self, command: str, name: bytes) -> int:
+        client = self._reader
+        number: int = self._read_breaker.call(
+            self._attempt, client, self._again, getattr(client, command), name
+        )
+        return number
+
+    def _fetch_all(self, names: Sequence[bytes]) -> list[bytes | None]:
+        client = self._reader
+        found: list[bytes | None] = self._read_breaker.call(
+            self._attempt, client, self._again, _get_all, client, names
+        )
+        return found
+
+    def _do(self, *command: Any, again: bool = True) -> Any:
+        client = self._writer
+        return self._write_breaker.call(
+            self._attempt, client, again and self._again, client.execute_command, *command
+        )
+
+    def _do_all(self, commands: Sequence[Command], again: bool = True) -> list[Any]:
+        client = self._writer
+        replies: list[Any] = self._write_breaker.call(
+            self._attempt, client, again and self._again, _pipeline, client, commands
+        )
+        return replies
+
+    def _add_and_fetch_all(
+        self, additions: Sequence[Command], names: Sequence[bytes]
+    ) -> tuple[list[Any], list[bytes | None]]:
+        if not names:
+            return self._do_all(additions, again=False), []
+        *added, found = self._do_all([*additions, ("MGET", *names)], again=False)
+        if isinstance(found, Exception):
+            raise found
+        return added, _checked_all(found, names)
+
+    def _delete_all(self, command: str, names: Sequence[bytes]) -> list[Any]:
+        return [self._do(command, *names)] * len(names)
+
+    def _servers(self) -> Sequence[Server]:
+        return [Server("", self._do_all)]
+
+
+def _get(client: Any, name: bytes) -> bytes | None:
+    return _checked(client.get(name))
+
+
+def _get_all(client: Any, names: Sequence[bytes]) -> list[bytes | None]:
+    return _checked_all(client.mget(names), names)
+
+
+def _checked(data: Any) -> bytes | None:
+    """The reply to GET, if it can be one."""
+    if data is None or type(data) is bytes:
+        return data
+    raise _strange(data)
+
+
+def _checked_all(found: Any, names: Sequence[bytes]) -> list[bytes | None]:
+    """The reply to MGET, if it can be one."""
+    if _length(found) != len(names):
+        raise _strange(found)
+    return [_checked(data) for data in found]
+
+
+def _length(reply: object) -> int:
+    return len(reply) if isinstance(reply, Sized) else -1
+
+
+def _strange(reply: object) -> Exception:
+    """For a reply that cannot be what was asked for: whatever answers there is no Redis."""
+    from .redisfaults import strange
+
+    return strange(f"the reply is of type {type(reply).__name__}")
+
+
+def _pipeline(client: Any, commands: Sequence[Command]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    replies: list[Any] = pipeline.execute(raise_on_error=False)
+    return replies
+
+
+class ManyServers(RedisBackend):
+    """The nodes of a cluster, each key on one of them."""
+
+    _nodes: Nodes
+
+    @property
+    def _write_client(self) -> Any:
+        """The client of redis-py, connected now if it was not."""
+        return self._nodes.client
+
+    @_write_client.setter
+    def _write_client(self, client: Any) -> None:
+        self._nodes.client = client
+
+    @property
+    def _read_client(self) -> Any:
+        """The same one."""
+        return self._nodes.client
+
+    @_read_client.setter
+    def _read_client(self, client: Any) -> None:
+        self._nodes.client = client
+
+    def _fetch(self, name: bytes) -> bytes | None:
+        return _checked(self._do("GET", name))
+
+    def _read(self, command: str, name: bytes) -> int:
+        number: int = self._do(command.upper(), name)
+        return number
+
+    def _fetch_all(self, names: Sequence[bytes]) -> list[bytes | None]:
+        return _strings(self._nodes.ask([("GET", name) for name in names]))
+
+    def _do(self, *command: Any, again: bool = True) -> Any:
+        (reply,) = self._nodes.ask([command], again)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _do_all(self, commands: Sequence[Command], again: bool = True) -> list[Any]:
+        return self._nodes.ask(commands, again)
+
+    def _add_and_fetch_all(
+        self, additions: Sequence[Command], names: Sequence[bytes]
+    ) -> tuple[list[Any], list[bytes | None]]:
+        replies = self._nodes.ask([*additions, *[("GET", name) for name in names]], again=False)
+        return replies[: len(additions)], _strings(replies[len(additions) :])
+
+    def _delete_all(self, command: str, names: Sequence[bytes]) -> list[Any]:
+        return self._nodes.ask([(command, name) for name in names])
+
+    def _servers(self) -> Sequence[Server]:
+        return self._nodes.servers()
+
+
+def _strings(replies: list[Any]) -> list[bytes | None]:
+    """Replies to GET as MGET would have given them: ``None`` for what is no string."""
+    from .redisfaults import holds_no_string
+
+    found: list[bytes | None] = []
+    for reply in replies:
+        if not isinstance(reply, Exception):
+            found.append(_checked(reply))
+        elif holds_no_string(reply):
+            found.append(None)
+        else:
+            raise reply
+    return found
