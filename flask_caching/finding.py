@@ -45,6 +45,10 @@ class Finding:
         self.cache_none = cache_none
         self.collisions = collisions
 
+    #: Whether it may be answered by what has no metadata: a number that the application counts
+    #: with, a value in a backend of others. Nothing that is decorated stores such.
+    takes_bare = False
+
     # What the kinds of decorated things answer differently.
 
     def timeout(self) -> float | None:
@@ -75,7 +79,7 @@ class Finding:
             return MISS
         if entry is None:
             return MISS
-        if not entry.created_at:
+        if not (entry.created_at or self.takes_bare):
             # In a store of others: by the released library, or by who knows whom.
             foreign = UnreadableEntry("a value that this library did not write", "foreign")
             state.failed("get", foreign, handled=True)

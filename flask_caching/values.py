@@ -294,6 +294,8 @@ def thawed(state: AppState, entry: Entry) -> Any | Miss:
 class _GetOrSet(ReadThrough):
     """One ``get_or_set``: a read-through whose key and function are given."""
 
+    takes_bare = True
+
     def __init__(
         self, values: ValueOperations, key: str, default: Any, timeout: float | None
     ) -> None:
