@@ -132,7 +132,7 @@ class Finding:
             state.switch.see(note)
         else:
             # Overriding methods in front of the store may take other keys for their own.
-            state.switch.see(state.store.get_entry(SWITCH_KEY))
+            state.switch.see(state.read_note())
             *versions, entry = state.entries.get_entries(keys, create)
         query.versions = version_values(versions)
         state.saw_versions(query.version_keys, query.versions)

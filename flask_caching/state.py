@@ -141,9 +141,17 @@ class AppState:
         """Whether decorated functions are to run as if undecorated."""
         return self.switch.off and self.switch.still_off(self._read_note)
 
-    def _read_note(self) -> Entry | None:
+    def read_note(self) -> Entry | None:
+        """The note in a shared store that turns the cache off; one that is unreadable is none."""
         try:
             return self.store.get_entry(SWITCH_KEY)
+        except UnreadableEntry as error:
+            self.failed("get", error, handled=True)
+            return None
+
+    def _read_note(self) -> Entry | None:
+        try:
+            return self.read_note()
         except Exception as error:
             self.failed("get", error, handled=True)
             # Off before, off now: whoever turned it off meant it.

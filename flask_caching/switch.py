@@ -109,7 +109,7 @@ class Switchable:
         """
         state = self.state()
         if state.shared:
-            state.switch.see(_asked(state, "get", lambda: state.store.get_entry(SWITCH_KEY)))
+            state.switch.see(_asked(state, "get", state.read_note))
         return not state.off()
 
     def disable(self, timeout: Timeout = 0) -> None:
