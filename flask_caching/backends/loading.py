@@ -17,17 +17,12 @@ from ..config import CacheConfig
 from ..errors import BackendImportError, ConfigurationError
 from ..parsing import describe, warn_user
 from ..serializers import Codec
+from . import MODULES
 from .absent import ABSENT, explain
-from .base import BaseCache, EntryBackend, accepted_options
+from .base import EntryBackend, accepted_options
 from .foreign import install_serializer
-from .nullcache import NullCache
-from .simplecache import SimpleCache
 
 __all__ = ["import_dotted", "load_backend"]
-
-_OURS: Mapping[str, type[BaseCache]] = MappingProxyType(
-    {"NullCache": NullCache, "SimpleCache": SimpleCache}
-)
 
 #: Names of old, and what each is called now.
 _OLD_NAMES: Mapping[str, str] = MappingProxyType(
@@ -149,11 +144,11 @@ def _resolve(name: str) -> Any:
         return import_dotted(name, "CACHE_TYPE")
     if last in _OLD_NAMES:
         new = _OLD_NAMES[last]
-        if new in _OURS:
+        if new in MODULES:
             warn_user(f'CACHE_TYPE = "{name}" is an old name; write CACHE_TYPE = "{new}".')
         last = new
-    if last in _OURS:
-        return _OURS[last]
+    if last in MODULES:
+        return getattr(importlib.import_module(f"{__package__}.{MODULES[last]}"), last)
     if last in ABSENT:
         explain(last)
     if package and last not in _our_modules():
@@ -172,7 +167,7 @@ def _our_modules() -> set[str]:
 
 
 def _suggestion(name: str) -> str:
-    known = {known.lower(): known for known in [*_OURS, *ABSENT]}
+    known = {known.lower(): known for known in [*MODULES, *ABSENT]}
     known |= {f"{short.lower().removesuffix('cache')}": full for short, full in known.items()}
     # Never the backend that keeps nothing, unless it is nearly spelt out.
     close = difflib.get_close_matches(name.lower(), known, n=1)
@@ -181,7 +176,7 @@ def _suggestion(name: str) -> str:
     ):
         return f" Did you mean {known[close[0]]!r}?"
     return (
-        f" Its backends are {', '.join(_OURS)}; anything else is a dotted path to a class or "
+        f" Its backends are {', '.join(MODULES)}; anything else is a dotted path to a class or "
         "factory, for example cachelib.RedisCache."
     )
 

@@ -8,15 +8,15 @@ from typing import Any, Self
 
 from flask import Flask
 
+from .redisaddresses import addresses, cluster_nodes
 from .redisclients import (
-    addresses,
     check_cluster_options,
     check_ready,
-    cluster_nodes,
     make_client,
     make_cluster,
     make_sentinel,
     require_redis,
+    retries_itself,
     warn_unused,
     where,
 )
@@ -90,7 +90,7 @@ class RedisCache(OneServer):
             client = check_ready(host, type(self).__name__)
             warn_unused(given, {"port": _PORT, "password": None, "db": 0})
         # What redis-py was told to retry, it retries itself.
-        again = isinstance(host, str) and "retry" not in options
+        again = isinstance(host, str) and not retries_itself(options)
         self._use(client, client, where(client), again)
 
     @classmethod
@@ -182,7 +182,7 @@ class RedisSentinelCache(RedisCache):
         reader = manager.slave_for(master) if read_from_replicas else writer
         places = ", ".join(f"{host}:{port}" for host, port in found)
         place = f"{master} of the Sentinels {places}"
-        self._use(writer, reader, place, "retry" not in options)
+        self._use(writer, reader, place, not retries_itself(options))
 
     @classmethod
     def factory(

@@ -1,4 +1,4 @@
-"""From what an application writes to a client of redis-py: addresses, URLs, options, defaults.
+"""From options to a client of redis-py: which are taken, and what holds where nothing is said.
 
 Imports redis-py when a client is made, and not before.
 """
@@ -9,35 +9,31 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 from ..errors import BackendImportError, ConfigurationError
 from ..parsing import describe, warn_user
+from .redisaddresses import Address
 
 __all__ = [
-    "Address",
-    "addresses",
     "check_cluster_options",
     "check_ready",
-    "cluster_nodes",
     "make_client",
     "make_cluster",
     "make_sentinel",
-    "options_of_url",
     "require_redis",
+    "retries_itself",
     "warn_unused",
     "where",
 ]
-
-Address: TypeAlias = tuple[str, int]
 
 _OLDEST = (4, 5, 5)
 #: Seconds. A cache that does not answer by then is of no use.
 _CONNECT_TIMEOUT = 0.3
 _TIMEOUT = 0.5
 
-#: Schemes of URLs, and what redis-py calls them.
-_SCHEMES = {"valkey://": "redis://", "valkeys://": "rediss://"}
+#: Options that say when redis-py is to send something again.
+_RETRY_OPTIONS = ("retry", "retry_on_timeout", "retry_on_error")
 
 #: Options of redis.sentinel.Sentinel and its pool, beside those of a connection.
 _SENTINEL_OPTIONS = ("check_connection", "force_master_ip", "max_connections", "ssl")
@@ -62,131 +58,21 @@ def require_redis(name: str) -> Any:
     return redis
 
 
-# Reading what was written.
-
-
-def options_of_url(url: str, key: str) -> dict[str, Any]:
-    """The options of :class:`redis.Redis` that a URL stands for.
-
-    Args:
-        url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; ``valkey://`` and ``valkeys://``
-            are the same as the first two.
-        key: What it is the value of, for messages.
-
-    Raises:
-        ConfigurationError: If it is no such URL.
-    """
-    connection: Any = importlib.import_module("redis.connection")
-    for theirs, known in _SCHEMES.items():
-        if url.startswith(theirs):
-            url = known + url.removeprefix(theirs)
-    try:
-        parsed: dict[str, Any] = connection.parse_url(url)
-    except ValueError:
-        # Without the reason, which may quote a part of the password.
-        raise ConfigurationError(
-            f"{key} is {describe(url)}, which is not the URL of a Redis server. Write "
-            "redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path/to/socket; "
-            "special characters of a password are percent-encoded."
-        ) from None
-    kind = parsed.pop("connection_class", None)
-    if "path" in parsed:
-        parsed["unix_socket_path"] = parsed.pop("path")
-    elif kind is not None:
-        parsed["ssl"] = True
-    return parsed
-
-
-def addresses(value: Any, key: str, port: int) -> list[Address]:
-    """Several addresses, written as text or as pairs.
-
-    Args:
-        value: ``"host:port,host:port"``, or a list of pairs or of such texts.
-        key: What it is the value of, for messages.
-        port: That of an address without one.
-
-    Raises:
-        ConfigurationError: If it is something else, or empty.
-    """
-    given = value.split(",") if isinstance(value, str) else value
-    if not isinstance(given, Iterable):
-        raise _no_addresses(value, key)
-    found = [_address(item, value, key, port) for item in cast("Iterable[Any]", given)]
-    if not found:
-        raise _no_addresses(value, key)
-    return found
-
-
-def _address(item: Any, value: Any, key: str, port: int) -> Address:
-    if isinstance(item, str):
-        host, colon, number = item.strip().rpartition(":")
-        if not colon or item.strip().endswith("]"):
-            host, number = item.strip(), str(port)
-        # The brackets of an IPv6 address.
-        host = host.removeprefix("[").removesuffix("]")
-        item = (host, number)
-    try:
-        host, number = item
-        made = str(host), int(number)
-    except (TypeError, ValueError):
-        raise _no_addresses(value, key) from None
-    if not made[0] or "/" in made[0]:
-        raise _no_addresses(value, key)
-    return made
-
-
-def _no_addresses(value: Any, key: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{key} is {describe(value)}, which cannot be used. It accepts "
-        '"host:port,host:port", or a list of (host, port) pairs.'
-    )
-
-
-def cluster_nodes(
-    cluster: Any, url: str | None, options: Mapping[str, Any], key: str = "redis_url"
-) -> tuple[list[Address], dict[str, Any]]:
-    """Where nodes of a cluster are, and the options for its client.
-
-    Args:
-        cluster: Addresses, see :func:`addresses`.
-        url: The URL of a node, instead.
-        options: Options that win over those in the URL; ``None`` is none.
-        key: What the URL is the value of, for messages.
-
-    Raises:
-        ConfigurationError: If they say nothing, or what a cluster does not have.
-    """
-    merged: dict[str, Any] = {}
-    if url:
-        merged = options_of_url(url, key)
-        if "unix_socket_path" in merged or merged.pop("db", 0):
-            raise ConfigurationError(
-                f"{key} is {describe(url)}, but the nodes of a Redis Cluster have neither a socket "
-                "nor another database than 0. Write redis://user:password@host:6379."
-            )
-        nodes = [(merged.pop("host", "localhost"), merged.pop("port", 6379))]
-    elif cluster:
-        nodes = addresses(cluster, "CACHE_REDIS_CLUSTER", 6379)
-    else:
-        raise ConfigurationError(
-            "RedisClusterCache needs to know a node of the cluster. Set CACHE_REDIS_CLUSTER = "
-            '"host:port,host:port", or CACHE_REDIS_URL.'
-        )
-    merged.update((name, value) for name, value in options.items() if value is not None)
-    if str(merged.pop("db", 0)) != "0":
-        raise ConfigurationError("a Redis Cluster has no other database than 0. Remove 'db'.")
-    if "skip_full_coverage_check" in merged:
-        # The name of old.
-        merged["require_full_coverage"] = not merged.pop("skip_full_coverage_check")
-    return nodes, merged
-
-
 def where(client: Any) -> str:
     """The address of a client's server, for people; without credentials."""
-    options = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    pool = getattr(client, "connection_pool", None)
+    options = getattr(pool, "connection_kwargs", {})
     if "path" in options:
         return str(options["path"])
-    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    if "host" in options:
+        return f"{options['host']}:{options.get('port', 6379)}"
+    # A master that Sentinels name, or something else that redis-py knows nothing of.
+    return str(getattr(pool, "service_name", type(client).__qualname__))
+
+
+def retries_itself(options: Mapping[str, Any]) -> bool:
+    """Whether redis-py was told when to send something again."""
+    return any(options.get(option) for option in _RETRY_OPTIONS)
 
 
 def warn_unused(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -236,7 +122,7 @@ def make_sentinel(
     merged = _with_defaults(redis, options)
     ssl = bool(merged.pop("ssl", False))
     merged.setdefault("connection_class", _sentinel_connection(redis, ssl))
-    return redis.sentinel.Sentinel(
+    return _quiet_sentinel(redis)(
         list(sentinels), sentinel_kwargs=_with_defaults(redis, sentinel_options), **merged
     )
 
@@ -256,9 +142,14 @@ def make_cluster(redis: Any, nodes: Sequence[Address], options: Mapping[str, Any
     if hasattr(cluster, "LoadBalancingStrategy") and merged.pop("read_from_replicas", False):
         # What it is called since redis-py 5.3.
         merged.setdefault("load_balancing_strategy", cluster.LoadBalancingStrategy.ROUND_ROBIN)
-    return cluster.RedisCluster(
-        startup_nodes=[cluster.ClusterNode(host, port) for host, port in nodes], **merged
-    )
+    try:
+        return cluster.RedisCluster(
+            startup_nodes=[cluster.ClusterNode(host, port) for host, port in nodes], **merged
+        )
+    except LookupError as error:
+        raise redis.exceptions.RedisClusterException(
+            "the nodes that answer have no slots: this is no Redis Cluster yet, or no longer"
+        ) from error
 
 
 def check_cluster_options(redis: Any, options: Mapping[str, Any]) -> None:
@@ -329,8 +220,9 @@ def _with_defaults(redis: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     if "protocol" in _parameters(redis.Redis):
         # No faster with version 3, and one round trip less to connect.
         defaults["protocol"] = 2
-    if "retry" not in options:
-        retries = 1 if options.get("retry_on_timeout") or options.get("retry_on_error") else 0
+    if not options.get("retry"):
+        # What is to be retried on is of no use without a retry.
+        retries = int(retries_itself(options))
         defaults["retry"] = redis.retry.Retry(redis.backoff.NoBackoff(), retries)
     return {**defaults, **options}
 
@@ -369,3 +261,24 @@ def _sentinel_connection(redis: Any, ssl: bool) -> Any:
                 raise
 
     return Connection
+
+
+def _quiet_sentinel(redis: Any) -> Any:
+    """What asks the Sentinels."""
+    base: Any = redis.sentinel.Sentinel
+
+    class Sentinel(base):  # type: ignore[misc]
+        """Its errors do not show its passwords, as those of redis-py 6 and 7 do."""
+
+        def discover_master(self, service_name: str) -> Any:
+            try:
+                return base.discover_master(self, service_name)
+            except redis.sentinel.MasterNotFoundError:
+                pass
+            # Not from in there, where the other error would come along.
+            raise redis.sentinel.MasterNotFoundError(
+                f"none of the {len(self.sentinels)} Sentinels names a master {service_name!r} "
+                "that is well"
+            )
+
+    return Sentinel

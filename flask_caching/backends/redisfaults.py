@@ -13,7 +13,7 @@ __all__ = [
     "FAILURES",
     "REDIRECTIONS",
     "attempt",
-    "drop_idle",
+    "drop_doubtful",
     "holds_no_string",
     "lacks_option",
     "strange",
@@ -57,8 +57,7 @@ def attempt(client: Any, again: bool, function: Callable[..., Any], *args: Any) 
         return function(*args)
     except BaseException as error:
         if not (again and was_lost(error)):
-            if _leaves_doubt(error):
-                drop_idle(client)
+            drop_doubtful(client, error)
             raise
     return attempt(client, False, function, *args)
 
@@ -91,11 +90,17 @@ def _leaves_doubt(error: BaseException) -> bool:
     return not isinstance(error, settled_by_client)
 
 
-def drop_idle(client: Any) -> None:
+def drop_doubtful(client: Any, error: BaseException) -> None:
+    """After a call: close the client's connections if the error leaves them in doubt."""
+    if _leaves_doubt(error):
+        _drop_idle(client)
+
+
+def _drop_idle(client: Any) -> None:
     """Close the connections that nobody uses at this moment; they are made anew when needed."""
     if hasattr(client, "get_nodes"):
         for node in client.get_nodes():
-            drop_idle(node.redis_connection)
+            _drop_idle(node.redis_connection)
         return
     if getattr(client, "connection", None) is not None:
         client.connection.disconnect()

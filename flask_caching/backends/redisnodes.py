@@ -20,20 +20,20 @@ from .redisscan import Command, Server
 
 __all__ = ["Nodes"]
 
+
+def _wants_purpose() -> bool:
+    parameters = inspect.signature(_connection.ConnectionPool.get_connection).parameters
+    purpose = parameters.get("command_name")
+    return purpose is not None and purpose.default is inspect.Parameter.empty
+
+
 _cluster: Any = importlib.import_module("redis.cluster")
 _connection: Any = importlib.import_module("redis.connection")
 _exceptions: Any = importlib.import_module("redis.exceptions")
 _key_slot: Callable[[bytes], int] = importlib.import_module("redis.crc").key_slot
 
 #: Before redis-py 5.3 a pool asks what the connection is for.
-_FOR: tuple[str, ...] = (
-    ("_",)
-    if inspect.signature(_connection.ConnectionPool.get_connection)
-    .parameters["command_name"]
-    .default
-    is inspect.Parameter.empty
-    else ()
-)
+_FOR: tuple[str, ...] = ("_",) if _wants_purpose() else ()
 #: Whether it can be told which node is to be asked last where the others are.
 _TAKES_FAILED = (
     "last_failed_node_name" in inspect.signature(_cluster.NodesManager.initialize).parameters
@@ -46,6 +46,9 @@ _REFRESH_SHARE = 30
 _AT_ONCE = 16
 #: Seconds to wait for another thread that connects; in a forked child it may be gone for ever.
 _CONNECTING = 5.0
+
+#: No node answers, or none has slots.
+_NOTHING_LEARNT: tuple[type[Exception], ...] = (*FAILURES, LookupError)
 
 #: Where a command has its key, if not behind its name.
 _KEY_AT = {"EVAL": 3, "MEMORY": 2}
@@ -121,9 +124,11 @@ class Nodes:
         """
         replies: list[Any] = [None] * len(commands)
         parts: dict[str, _Part] = {}
+        # What is read after a write is read where it was written.
+        reading = all(command[0] in _READS for command in commands)
         for place, command in enumerate(commands):
             try:
-                node = self._owner(command)
+                node = self._owner(command, reading)
             except _exceptions.SlotNotCoveredError as error:
                 replies[place] = error
                 self._refresh("")
@@ -135,13 +140,12 @@ class Nodes:
             for command, reply in zip(commands, replies, strict=True)
         ]
 
-    def _owner(self, command: Command) -> Any:
-        """The node to send a command to."""
+    def _owner(self, command: Command, reading: bool) -> Any:
+        """The node to send a command to; a replica perhaps, if all that is done is reading."""
         client = self.client
-        name = command[0]
-        slot = _key_slot(command[_KEY_AT.get(name, 1)])
+        slot = _key_slot(command[_KEY_AT.get(command[0], 1)])
         nodes = client.nodes_manager
-        if name in _READS:
+        if reading:
             strategy = getattr(client, "load_balancing_strategy", None)
             if strategy is not None:
                 return nodes.get_node_from_slot(slot, client.read_from_replicas, strategy)
@@ -265,8 +269,8 @@ class Nodes:
                     known[failed] = known.pop(failed)
                 nodes.startup_nodes = known
                 nodes.initialize()
-        except FAILURES:
-            # None answers; the failure that led here is the one that is reported.
+        except _NOTHING_LEARNT:
+            # The failure that led here is the one that is reported.
             return
         finally:
             now = time.monotonic()

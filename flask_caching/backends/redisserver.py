@@ -151,6 +151,11 @@ def _pipeline(client: Any, commands: Sequence[Command]) -> list[Any]:
     for command in commands:
         pipeline.execute_command(*command)
     replies: list[Any] = pipeline.execute(raise_on_error=False)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            from .redisfaults import drop_doubtful
+
+            drop_doubtful(client, reply)
     return replies
 
 

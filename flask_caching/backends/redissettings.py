@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..parsing import describe, warn_user
-from .redisclients import cluster_nodes, options_of_url
+from .redisaddresses import cluster_nodes, options_of_url
 
 __all__ = ["Settings"]
 
@@ -48,7 +48,8 @@ class Settings:
         for name, value in self._positional.items():
             self._add(name, value, "CACHE_ARGS")
         for name, value in kwargs.items():
-            if name == "default_timeout":
+            if value is None or name == "default_timeout":
+                # None is a value of its own here: no time-out, for one.
                 self._options.setdefault(name, value)
             else:
                 self._add(name, value, "CACHE_OPTIONS")

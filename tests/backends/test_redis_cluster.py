@@ -379,6 +379,12 @@ def test_a_replica_is_read_from_and_takes_over(
             assert [reading.get(key) for key in KEYS] == [1] * len(KEYS)
         assert ran(replica)["get"] > 0
         assert "set" not in ran(replica)
+        replica.pause()  # so that it lags behind for certain
+        reading.breakers[0].threshold = 0
+        lock = {RESERVED + key: reading.new_entry("mine", 10) for key in keys_of(cache, first)}
+        assert None not in reading.get_entries(list(lock), lock)
+        assert all(reading.release_lock(key, "mine") for key in lock)
+        replica.resume()
 
         key = keys_of(cache, first)[0]
         identity = first.cli("CLUSTER", "MYID")
@@ -452,11 +458,14 @@ def test_a_cluster_may_come_later_than_the_application(proxied: Proxied) -> None
     assert cache.get_many(*KEYS) == [1] * len(KEYS)
 
 
-def test_a_server_that_is_no_cluster_is_named(redis_server: RedisServer) -> None:
-    """A single server was meant for RedisCache."""
-    cache = cache_of([redis_server])
-    with pytest.raises(redis.exceptions.RedisClusterException, match=r"[Cc]luster"):
-        cache.get("k")
+def test_a_server_that_is_no_cluster_is_named(
+    redis_server: RedisServer, start_server: Callable[..., Any]
+) -> None:
+    """A single server was meant for RedisCache; a node that was reset has no slots."""
+    for server in (redis_server, start_server(ClusterNode)):
+        cache = cache_of([server])
+        with pytest.raises(redis.exceptions.RedisClusterException, match=r"[Cc]luster"):
+            cache.get("k")
 
 
 def test_a_count_whose_reply_is_lost_is_not_repeated(proxied: Proxied) -> None:
@@ -496,9 +505,12 @@ def test_no_call_gets_the_reply_of_another(proxied: Proxied) -> None:
 def test_an_interrupted_call_leaves_nothing_for_the_next(
     proxied: Proxied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever node's reply was being read, none is left in a connection."""
+    """Whichever node's reply was being read, none is left in a connection, or on its way to one."""
     cache = proxied.cache()
     cache.set_many({key: f"value of {key}" for key in KEYS})
+    some = [keys_of(cache, proxy)[-1] for proxy in proxied.proxies]
+    for proxy in proxied.proxies:
+        proxy.delay(0.05)
     read = AbstractConnection.read_response
     for after in (0, 1, 25, 45):
         left = after
@@ -510,8 +522,9 @@ def test_an_interrupted_call_leaves_nothing_for_the_next(
             left -= 1
             return read(*args, **kwargs)
 
+        assert None not in cache.get_many(*some)  # connected
         monkeypatch.setattr(AbstractConnection, "read_response", interrupted)
         with pytest.raises(KeyboardInterrupt):
             cache.get_many(*KEYS)
         monkeypatch.setattr(AbstractConnection, "read_response", read)
-        assert [cache.get(key) for key in KEYS] == [f"value of {key}" for key in KEYS]
+        assert [cache.get(key) for key in some] == [f"value of {key}" for key in some]

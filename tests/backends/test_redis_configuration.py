@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import subprocess
 import sys
 import warnings
@@ -14,7 +15,7 @@ import pytest
 import redis
 import redis.asyncio
 from flask import Flask
-from servers import HOST, RedisServer, find_binary, free_port
+from servers import HOST, RedisServer, free_port, missing
 
 from flask_caching.backends.base import BaseCache
 from flask_caching.backends.loading import load_backend
@@ -141,6 +142,11 @@ def test_what_the_application_says_wins() -> None:
     assert options["retry"]._retries == 7
     assert backend._write_client.connection_pool.max_connections == 4
     assert backend._again is False
+    assert options_of(made(OPTIONS={"socket_timeout": None}))["socket_timeout"] is None
+    retrying = RedisCache(retry_on_error=[redis.ConnectionError])
+    assert options_of(retrying)["retry"]._retries == 1
+    assert retrying._again is False
+    assert RedisCache()._again is True
 
 
 def test_the_keys_of_one_server() -> None:
@@ -377,6 +383,8 @@ def test_a_ready_client_is_left_as_it_is(redis_server: RedisServer) -> None:
     assert backend.set("k", 1)
     assert client.get("ready/k") == b"1"
     assert str(redis_server.port) in backend.breakers[0].name
+    named = redis.sentinel.Sentinel([("s", 1)]).master_for("the-master")
+    assert "the-master" in RedisCache(named).breakers[0].name
     for config in ({"REDIS_HOST": client}, {"OPTIONS": {"host": client}}, {"ARGS": [client]}):
         assert made(KEY_PREFIX="ready/", **config).get("k") == 1
 
@@ -442,7 +450,8 @@ def test_a_unix_socket(start_server: Callable[..., Any], tmp_path: Path) -> None
 def test_tls(start_server: Callable[..., Any], tmp_path: Path) -> None:
     """By URL, or by the options; the server's certificate is checked."""
     certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    make = [find_binary("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    openssl = shutil.which("openssl") or missing("openssl is not installed")
+    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     make += ["-subj", "/CN=localhost", "-addext", f"subjectAltName=IP:{HOST},DNS:localhost"]
     subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     port = str(free_port())

@@ -1,0 +1,85 @@
+"""Reading a reply of memcached's from a socket, to its last byte and no further."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from .memcachelink import Garbled
+
+__all__ = ["CHUNK", "Reader"]
+
+#: Bytes that are read at once. With more a large value takes three times as long, in which the
+#: system hands out fresh memory.
+CHUNK = 1 << 14
+#: Bytes of a line at most, beyond which it is none.
+_LONGEST_LINE = 1 << 13
+#: A reply that trickles in may take so many time-outs in all.
+_TIMEOUTS = 10
+
+
+class Reader:
+    """Reads one reply, or several that belong together.
+
+    Args:
+        opened: The socket.
+        data: What was read already.
+        timeout: Seconds that the socket waits for more; ``None`` for ever.
+    """
+
+    def __init__(self, opened: socket.socket, data: bytes, timeout: float | None) -> None:
+        self._socket = opened
+        self._data = data
+        self._at = 0
+        self._deadline = timeout and time.monotonic() + _TIMEOUTS * timeout
+
+    def line(self) -> bytes:
+        """The next line, without its end.
+
+        Raises:
+            Garbled: If it has none.
+        """
+        while True:
+            end = self._data.find(b"\r\n", self._at)
+            if end >= 0:
+                line = self._data[self._at : end]
+                self._at = end + 2
+                return line
+            if len(self._data) - self._at > _LONGEST_LINE:
+                raise Garbled("memcached's reply has a line without end")
+            self._data = self._data[self._at :] + self._more()
+            self._at = 0
+
+    def take(self, size: int) -> bytes:
+        """The next ``size`` bytes."""
+        end = self._at + size
+        if end <= len(self._data):
+            taken = self._data[self._at : end]
+            self._at = end
+            return taken
+        # A large value is copied only once.
+        parts = [self._data[self._at :]]
+        missing = size - len(parts[0])
+        while missing > 0:
+            data = self._more()
+            parts.append(data[:missing] if len(data) > missing else data)
+            self._data, self._at = data[missing:], 0
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def end(self) -> None:
+        """See that all was read.
+
+        Raises:
+            Garbled: If it was not.
+        """
+        if self._at != len(self._data):
+            raise Garbled("memcached sent more than a reply to what it was asked")
+
+    def _more(self) -> bytes:
+        if self._deadline and time.monotonic() > self._deadline:
+            raise TimeoutError("memcached's reply took too long to arrive")
+        data = self._socket.recv(CHUNK)
+        if not data:
+            raise ConnectionResetError("memcached closed the connection before its reply ended")
+        return data
