@@ -27,6 +27,7 @@ from .memcacheops import (
     Remove,
     Store,
     Touch,
+    client_flags,
     too_large,
 )
 from .memcachereader import Reader
@@ -213,7 +214,7 @@ def _fetch(op: Fetch) -> bytes:
 
 
 def _store(op: Store) -> bytes:
-    extras = _FLAGS_AND_EXPIRY.pack(0, op.expires)
+    extras = _FLAGS_AND_EXPIRY.pack(client_flags(op.data), op.expires)
     return _request(_ADD if op.how == "add" else _SET, op.name, extras, op.data, op.cas)
 
 

@@ -11,25 +11,32 @@ import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 from zlib import crc32
 
 from ..errors import BackendError
-from .base import KeyInfo, KeyPage
+from .base import RESERVED, KeyInfo, KeyPage
 from .memcachekeys import Space, encoded
 from .memcachelink import Garbled, Link, Pool
-from .memcacheops import Remove
+from .memcacheops import Remove, Store
 from .memcachetext import TextConnection
 
 __all__ = ["Crawler", "Listing", "clear"]
 
 #: Bytes that are read at once.
 _CHUNK = 1 << 18
-#: Seconds to wait for one who is being answered before us, in all, and between two attempts.
-_PATIENCE = 3.0
+#: Where it is noted that one process looks, and for how many seconds at most.
+_TURN = f"{RESERVED}listing".encode()
+_TURN_SECONDS = 3
+#: Seconds to wait for others who look, for a page and to clear; longer than one who died can keep
+#: the turn. And between two attempts.
+_PATIENCE = 5.0
+_PATIENCE_TO_CLEAR = 30.0
 _PAUSE = 0.02
+_LONGEST_PAUSE = 0.25
 #: Time-outs that the crawler may fall silent for.
 _TIMEOUTS = 4
 #: Seconds that a listing may take; there would be no use in a page that comes later.
@@ -62,8 +69,12 @@ class Crawler:
         self.pool = pool
         self._link = link
 
-    def look(self, see: Callable[[list[bytes]], None]) -> int:
+    def look(self, see: Callable[[list[bytes]], None], patience: float) -> int:
         """Show ``see`` every line that the crawler writes, in portions.
+
+        Args:
+            see: Takes lines.
+            patience: Seconds to wait for others who look.
 
         Returns:
             The server's Unix time.
@@ -71,16 +82,17 @@ class Crawler:
         Raises:
             BackendError: If the server has no crawler, or it is busy for too long.
         """
-        seconds: int = self.pool.breaker.call(self._look, see)
+        seconds: int = self.pool.breaker.call(self._look, see, patience)
         return seconds
 
-    def _look(self, see: Callable[[list[bytes]], None]) -> int:
+    def _look(self, see: Callable[[list[bytes]], None], patience: float) -> int:
         connection = TextConnection(self._link)
+        until = self._take_turn(connection, patience)
         try:
             now = connection.stats().get(b"time", b"")
             if not now.isdigit():
                 raise Garbled("memcached does not tell its time")
-            said = self._ask(connection, see)
+            said = self._ask(connection, see, patience)
             if said:
                 raise BackendError(
                     f"{self.pool.breaker.name} cannot list its keys, which keys() and clear() "
@@ -88,31 +100,69 @@ class Crawler:
                     "(1.4.31 or newer) with its LRU crawler, which is on by default: without "
                     "-o no_lru_crawler."
                 )
-            return int(now)
-        finally:
+        except BaseException:
+            # A part of a listing may be left on it.
             connection.close()
+            raise
+        finally:
+            # What cannot be given back expires soon.
+            with suppress(OSError):
+                if time.monotonic() < until:
+                    connection.send([Remove(_TURN)])
+                    connection.receive([Remove(_TURN)])
+            connection.close()
+        return int(now)
 
-    def _ask(self, connection: TextConnection, see: Callable[[list[bytes]], None]) -> bytes:
+    def _take_turn(self, connection: TextConnection, patience: float) -> float:
+        """Let no other process look meanwhile. Returns until when, as monotonic time.
+
+        While the crawler waits for one reader, the next one's request makes one of the server's
+        threads wait, with all whom it serves (seen with memcached 1.6.18).
+        """
+        op = Store(_TURN, b"", _TURN_SECONDS, "add")
+        for _ in self._attempts(patience):
+            connection.send([op])
+            [taken] = connection.receive([op])
+            if taken:
+                break
+        # Where it is kept has no more than whole seconds.
+        return time.monotonic() + _TURN_SECONDS - 1
+
+    def _attempts(self, patience: float) -> Iterator[None]:
+        """Pause between attempts.
+
+        Raises:
+            BackendError: If there were enough.
+        """
+        deadline, pause = time.monotonic() + patience, _PAUSE
+        while True:
+            yield
+            if time.monotonic() > deadline:
+                raise BackendError(
+                    f"the crawler of {self.pool.breaker.name}, which lists its keys, has been busy "
+                    f"for {patience:g} s; try again later"
+                )
+            time.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
+
+    def _ask(
+        self, connection: TextConnection, see: Callable[[list[bytes]], None], patience: float
+    ) -> bytes:
         """Ask until the crawler is free. Returns what was said instead of names, if so."""
         opened = connection.open()
         if self._link.timeout is not None:
             opened.settimeout(_TIMEOUTS * self._link.timeout)
-        deadline, pause, which = time.monotonic() + _PATIENCE, _PAUSE, b"hash"
-        while True:
-            opened.sendall(b"lru_crawler metadump %b\r\n" % which)
+        said = b""
+        for _ in self._attempts(patience):
+            opened.sendall(b"lru_crawler metadump hash\r\n")
             said = self._show(connection, see)
-            if said.startswith(b"BADCLASS") and which == b"hash":
-                which = b"all"  # before memcached 1.6.9
-            elif not said.startswith(b"BUSY"):
-                return said
-            elif time.monotonic() > deadline:
-                raise BackendError(
-                    f"the crawler of {self.pool.breaker.name}, which lists its keys, has been busy "
-                    f"for {_PATIENCE:g} s; try again later"
-                )
-            else:
-                time.sleep(pause)
-                pause *= 1.5
+            if said.startswith(b"BADCLASS"):
+                # Before memcached 1.6.9.
+                opened.sendall(b"lru_crawler metadump all\r\n")
+                said = self._show(connection, see)
+            if not said.startswith(b"BUSY"):
+                break
+        return said
 
     @staticmethod
     def _show(connection: TextConnection, see: Callable[[list[bytes]], None]) -> bytes:
@@ -169,7 +219,7 @@ def _some_names(crawler: Crawler, space: Space) -> tuple[list[bytes], bool]:
                 if _SAYABLE.fullmatch(name):
                     names.append(name)
 
-    crawler.look(see)
+    crawler.look(see, _PATIENCE_TO_CLEAR)
     return names, more
 
 
@@ -262,7 +312,7 @@ class Listing:
             return memory
         made_at = time.monotonic()
         collected = _Collected(space, match, after, made_at + _LONGEST_LOOK)
-        seconds = self._crawlers[server].look(collected.see)
+        seconds = self._crawlers[server].look(collected.see, _PATIENCE)
         whole = collected.settle()
         self._memory = memory = _Memory(question, after, collected.found, whole, seconds, made_at)
         return memory

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..errors import RefusedEntry
+from ..serializers import MAGIC
 
 __all__ = [
     "LARGEST_VALUE",
@@ -24,6 +25,7 @@ __all__ = [
     "Sign",
     "Store",
     "Touch",
+    "client_flags",
     "exptime",
     "too_large",
 ]
@@ -165,3 +167,14 @@ def too_large(size: int) -> RefusedEntry:
         "it was started with another -I",
         "too_large",
     )
+
+
+def client_flags(data: bytes) -> int:
+    """What other clients are told of a value: 1 a pickle, 2 a whole number, 0 bytes.
+
+    The released library's clients believe it. So an entry is a broken pickle to them, which their
+    decorators take for no value, and never a page to be sent as it is.
+    """
+    if data.startswith(MAGIC):
+        return 1
+    return 2 if data.removeprefix(b"-").isdigit() else 0

@@ -29,6 +29,7 @@ from .memcacheops import (
     Remove,
     Store,
     Touch,
+    client_flags,
     too_large,
 )
 from .memcachereader import CHUNK, Reader
@@ -119,15 +120,22 @@ class TextConnection:
 
 def _store(op: Store) -> bytes:
     if op.how == "cas":
-        return b"cas %b 0 %d %d %d\r\n%b\r\n" % (
+        return b"cas %b %d %d %d %d\r\n%b\r\n" % (
             op.name,
+            client_flags(op.data),
             op.expires,
             len(op.data),
             op.cas,
             op.data,
         )
-    how = op.how.encode()
-    return b"%b %b 0 %d %d\r\n%b\r\n" % (how, op.name, op.expires, len(op.data), op.data)
+    return b"%b %b %d %d %d\r\n%b\r\n" % (
+        op.how.encode(),
+        op.name,
+        client_flags(op.data),
+        op.expires,
+        len(op.data),
+        op.data,
+    )
 
 
 def _remove(op: Remove) -> bytes:

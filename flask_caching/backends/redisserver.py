@@ -6,7 +6,8 @@ A call goes through the breaker of the server, which knows whether it is worth a
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .redisops import RedisBackend
@@ -72,7 +73,7 @@ class OneServer(RedisBackend):
     def _read(self, command: str, name: bytes) -> int:
         client = self._reader
         number: int = self._read_breaker.call(
-            self._attempt, client, self._again, getattr(client, command), name
+            self._attempt, client, self._again, _told, client, command.upper(), name
         )
         return number
 
@@ -86,7 +87,7 @@ class OneServer(RedisBackend):
     def _do(self, *command: Any, again: bool = True) -> Any:
         client = self._writer
         return self._write_breaker.call(
-            self._attempt, client, again and self._again, client.execute_command, *command
+            self._attempt, client, again and self._again, _told, client, *command
         )
 
     def _do_all(self, commands: Sequence[Command], again: bool = True) -> list[Any]:
@@ -111,6 +112,28 @@ class OneServer(RedisBackend):
 
     def _servers(self) -> Sequence[Server]:
         return [Server("", self._do_all)]
+
+
+#: What the reply to a command can be; what is not here is looked at by whoever asked.
+_REPLIES: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {
+        "DEL": (int,),
+        "EVAL": (int, bytes),
+        "EXISTS": (int,),
+        "INCRBY": (int,),
+        "PEXPIRE": (int,),
+        "PTTL": (int,),
+        "UNLINK": (int,),
+    }
+)
+
+
+def _told(client: Any, *command: Any) -> Any:
+    """The reply to a command, if it can be one."""
+    reply = client.execute_command(*command)
+    if not isinstance(reply, _REPLIES.get(command[0], object)):
+        raise _strange(reply)
+    return reply
 
 
 def _get(client: Any, name: bytes) -> bytes | None:

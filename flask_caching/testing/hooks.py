@@ -67,6 +67,8 @@ class Hooks:
         largest_value: Bytes above which a value is refused; ``None`` for no such limit.
         many: How many keys the tests of many keys write.
         values: What must come back as it was. Leave out what a serializer is known not to hold.
+        repeats: Whether a listing may tell a key on two of its pages, as Redis's SCAN does when
+            its table grows or shrinks meanwhile.
         secrets: Texts that must not be in ``repr(backend)``: passwords, user names.
         exempt: Names of tests that the backend is not to pass, with the reason why. They are
             skipped with it.
@@ -77,6 +79,7 @@ class Hooks:
     largest_value: int | None = None
     many: int = 300
     values: Sequence[Any] = VALUES
+    repeats: bool = False
     secrets: Sequence[str] = ()
     exempt: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
@@ -203,6 +206,11 @@ class Hooks:
         """A short timeout, seconds, after which the store drops a key, and not sooner than half."""
         return max(0.05, 2 * self.resolution)
 
+    @cached_property
+    def meanwhile(self) -> list[Callable[[], object]]:
+        """What is done again and again while the test waits for something to expire."""
+        return []
+
     def before_it_expires(self, act: Callable[[], None]) -> None:
         """Do what must be done before something expires that it writes with ``soon``.
 
@@ -244,6 +252,8 @@ class Hooks:
                 f"{why}: {key!a} should have expired after {self.soon:g} s and was still there "
                 f"after {waited:.2f} s. Is its timeout kept, and was it not renewed by reading?"
             )
+            for look in self.meanwhile:
+                look()
             self.wait(step)
             waited += step
 

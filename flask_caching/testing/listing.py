@@ -37,7 +37,7 @@ class ListingChecks(Hooks):
             strange = sorted(set(listed) - set(keys))
             assert not strange, f"with limit={limit} keys() lists {show(strange)}"
             double = [key for key, number in listed.items() if number > 1]
-            assert not double, f"with limit={limit} keys() lists more than once: {show(double)}"
+            assert self.repeats or not double, f"with limit={limit} keys() lists more than once: {show(double)}"
 
     def test_a_page_is_about_as_long_as_asked(self) -> None:
         """At most about ``limit`` keys, and more than one page where there are more."""
@@ -64,11 +64,11 @@ class ListingChecks(Hooks):
         keys = ["a*b", "a?b", "a[bc]d", "axb", "abd", "a.b", "A*B", "a\\b", "a b", "a%b"]
         self.backend.set_many(dict.fromkeys(keys, 1))
         for match in ("", "a", "*", "?", "[bc]", "[", "]d", "b", "A", ".", "\\", " ", "%", "zz"):
-            listed = sorted(info.key for info in iter_keys(self.backend, match))
+            listed = self._listed(iter_keys(self.backend, match))
             wanted = sorted(key for key in keys if match in key)
             assert listed == wanted, f"keys(match={match!r}) lists {listed} instead of {wanted}"
             pages = self._pages(2, match)
-            paged = sorted(info.key for page in pages for info in page.keys)
+            paged = self._listed(info for page in pages for info in page.keys)
             assert paged == wanted, f"keys(match={match!r}) by pages of 2 lists {paged}"
 
     def test_odd_keys_are_listed_as_they_are(self) -> None:
@@ -87,7 +87,7 @@ class ListingChecks(Hooks):
         self.put("a", "again")
         self.backend.delete("b")
         self.backend.set("c", 1, -1)
-        listed = [info.key for info in iter_keys(self.backend)]
+        listed = self._listed(iter_keys(self.backend))
         assert listed == ["a"], f"only 'a' is there, but keys() lists {listed}"
 
     def test_keys_may_come_and_go_between_pages(self) -> None:
@@ -204,6 +204,11 @@ class ListingChecks(Hooks):
         assert 50 <= held <= 150, f"{held} keys are there with a threshold of 100"
         evicted = sum(bounded.evictions.values())
         assert evicted >= 200, f"evictions counts {evicted} of at least 200"
+
+    def _listed(self, infos: Iterable[KeyInfo]) -> list[str]:
+        """The keys of a listing, sorted; without doubles where there may be some."""
+        keys = [info.key for info in infos]
+        return sorted(set(keys) if self.repeats else keys)
 
     def _pages(self, limit: int, match: str = "") -> list[KeyPage]:
         """The listing, page by page."""

@@ -83,6 +83,7 @@ TEXT = {
         "test_odd_keys_are_listed_as_they_are": "long keys are hashed: their text is not kept",
     },
 }
+REDIS = {"repeats": True}
 SASL = {**MEMCACHED, "secrets": ("not-a-secret",)}
 
 TABLE: dict[str, Row] = {
@@ -93,6 +94,7 @@ TABLE: dict[str, Row] = {
     "RedisCache": Row(
         lambda server, folder: {"CACHE_TYPE": "RedisCache", "CACHE_REDIS_URL": server.url},
         "redis_server",
+        attributes=REDIS,
     ),
     "RedisCache62": Row(
         lambda server, folder: {
@@ -101,6 +103,7 @@ TABLE: dict[str, Row] = {
             "CACHE_REDIS_PORT": server.port,
         },
         "redis62_server",
+        attributes=REDIS,
     ),
     "RedisSentinelCache": Row(
         lambda server, folder: {
@@ -109,6 +112,7 @@ TABLE: dict[str, Row] = {
             "CACHE_REDIS_SENTINEL_MASTER": server.master_name,
         },
         "sentinel_set",
+        attributes=REDIS,
     ),
     "RedisClusterCache": Row(
         lambda server, folder: {
@@ -116,6 +120,7 @@ TABLE: dict[str, Row] = {
             "CACHE_REDIS_CLUSTER": ",".join(map(address, server)),
         },
         "redis_cluster_nodes",
+        attributes=REDIS,
     ),
     "MemcachedCache": Row(
         lambda server, folder: {

