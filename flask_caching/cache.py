@@ -23,6 +23,8 @@ from .checks import (
     names_of,
     vary_inputs,
     warn_if_above_route,
+    warn_if_not_distributed,
+    warn_if_prefix_is_open,
     watch_routes,
 )
 from .config import CacheConfig
@@ -36,7 +38,7 @@ from .lookup import warn_once
 from .memoized import MemoizePolicy
 from .observer import NullObserver, Observer, report_fault
 from .options import CachedOptions, MemoizeOptions
-from .parsing import describe, warn_user
+from .parsing import warn_user
 from .registry import Policy, Registry
 from .serializers import Codec
 from .state import AppState
@@ -72,16 +74,6 @@ def watched(observer: Observer, backend: Any) -> Any:
     except Exception as fault:
         report_fault("observer.wrap", fault)
         return backend
-
-
-def warn_if_not_distributed(state: AppState) -> None:
-    """Say that a shared store has no locks, so that one loader per process is all there is."""
-    in_process = isinstance(state.backend, EntryBackend) and not state.shared
-    if state.config.single_flight == "distributed" and not state.distributed and not in_process:
-        warn_user(
-            f'CACHE_SINGLE_FLIGHT is "distributed", but {describe(state.config.type)} cannot keep '
-            'locks for several processes, so that it works as "process".'
-        )
 
 
 class Cache(Deletion, Switchable):
@@ -160,6 +152,7 @@ class Cache(Deletion, Switchable):
             overridden = OverriddenEntries(self, state)
             state.entries, state.stored_key = overridden, overridden.stored_key
         warn_if_not_distributed(state)
+        warn_if_prefix_is_open(state)
         app.extensions.setdefault("cache", {})[self] = state.backend
         app.extensions.setdefault(_EXTENSION, {})[self] = state
         self._apps.add(app)

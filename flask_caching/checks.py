@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 from flask import Flask, request_started
 
+from .backends.base import EntryBackend, SupportsSize
 from .errors import ConfigurationError
 from .lookup import warn_once
+from .parsing import describe, warn_user
+from .state import AppState
 from .typing import CollisionPolicy, Timeout
 from .utils import normalize_timeout
 from .views import is_behind
@@ -25,6 +28,8 @@ __all__ = [
     "names_of",
     "vary_inputs",
     "warn_if_above_route",
+    "warn_if_not_distributed",
+    "warn_if_prefix_is_open",
     "watch_routes",
 ]
 
@@ -175,3 +180,24 @@ def watch_routes(app: Flask, policies: Callable[[], Sequence[Decorated]]) -> Cal
     # Weakly: the signal would keep it for ever if the application never got a request.
     request_started.connect(check, app)
     return check
+
+
+def warn_if_not_distributed(state: AppState) -> None:
+    """Say that a shared store has no locks, so that one loader per process is all there is."""
+    in_process = isinstance(state.backend, EntryBackend) and not state.shared
+    if state.config.single_flight == "distributed" and not state.distributed and not in_process:
+        warn_user(
+            f'CACHE_SINGLE_FLIGHT is "distributed", but {describe(state.config.type)} cannot keep '
+            'locks for several processes, so that it works as "process".'
+        )
+
+
+def warn_if_prefix_is_open(state: AppState) -> None:
+    """Say that another cache's prefix may begin with this one's, which clears both then."""
+    prefix = getattr(state.backend, "key_prefix", "")
+    apart = isinstance(state.backend, SupportsSize)  # each prefix has a directory of its own
+    if state.shared and not apart and isinstance(prefix, str) and prefix[-1:].isalnum():
+        warn_user(
+            f"the key prefix {prefix!r} ends in a letter or digit, so that clearing this cache also "
+            f"clears one whose prefix begins with it. End it with a separator: {prefix + ':'!r}."
+        )

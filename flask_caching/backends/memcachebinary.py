@@ -313,6 +313,7 @@ def _reply(reader: Reader, *operations: int) -> _Reply:
 
     Raises:
         Garbled: If it is not.
+        bmemcached.exceptions.InvalidCredentials: If nobody has logged in.
     """
     magic, operation, key, extras, _, status, size, opaque, cas = _HEADER.unpack(
         reader.take(_HEADER.size)
@@ -322,6 +323,11 @@ def _reply(reader: Reader, *operations: int) -> _Reply:
     if size > LARGEST_VALUE:
         raise Garbled("memcached's reply has no end")
     body = reader.take(size)
+    if status in _LOGIN_WANTED:
+        error: Exception = _exceptions.InvalidCredentials(
+            "memcached wants a user name and a password, or other ones", status
+        )
+        raise error
     value = body[key + extras :] if key + extras else body
     return _Reply(operation, status, opaque, cas, body[extras : extras + key], value)
 
@@ -337,9 +343,7 @@ def _yes_or_no(reply: _Reply, *no: int) -> bool:
 def _strange(reply: _Reply) -> Exception:
     """What to make of a status that is not expected."""
     text = reply.value.decode("ascii", "backslashreplace")[:200]
-    kind = _exceptions.MemcachedException
-    if reply.status in _LOGIN_WANTED:
-        kind = _exceptions.InvalidCredentials
-        text = "memcached wants a user name and a password, or other ones"
-    error: Exception = kind(text or f"memcached's status is {reply.status:#x}", reply.status)
+    error: Exception = _exceptions.MemcachedException(
+        text or f"memcached's status is {reply.status:#x}", reply.status
+    )
     return error
