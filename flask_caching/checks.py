@@ -198,6 +198,7 @@ def warn_if_prefix_is_open(state: AppState) -> None:
     apart = isinstance(state.backend, SupportsSize)  # each prefix has a directory of its own
     if state.shared and not apart and isinstance(prefix, str) and prefix[-1:].isalnum():
         warn_user(
-            f"the key prefix {prefix!r} ends in a letter or digit, so that clearing this cache also "
-            f"clears one whose prefix begins with it. End it with a separator: {prefix + ':'!r}."
+            f"the key prefix {prefix!r} ends in a letter or digit, so that clearing this cache "
+            f"also clears one whose prefix begins with it. "
+            f"End it with a separator: {prefix + ':'!r}."
         )

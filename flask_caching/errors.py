@@ -113,7 +113,8 @@ def unavailable_error(kind: type[Exception], message: str) -> BackendUnavailable
 
 def _also(base: type[_Error], kind: type[Exception], message: str) -> _Error:
     """An error that is both a ``base`` and a ``kind``; only a ``base`` if it cannot be both."""
-    original: Any = next(each for each in kind.__mro__ if not issubclass(each, CacheError))
+    bases: tuple[Any, ...] = kind.__mro__
+    original = next(each for each in bases if not issubclass(each, CacheError))
     try:
         both = _kinds.get((base, original))
         if both is None:

@@ -64,8 +64,9 @@ _WITNESS = 0x40
 _COMPRESSION = 0x0F
 #: What a view may have been seen to read; as bits, in this order.
 _READS = ("host", "query", "root", "scheme")
-_READ_SETS = tuple(
-    frozenset(name for bit, name in enumerate(_READS) if number >> bit & 1) for number in range(16)
+_READ_SETS: tuple[frozenset[str], ...] = tuple(
+    frozenset[str](name for bit, name in enumerate(_READS) if number >> bit & 1)
+    for number in range(16)
 )
 _FORMS = {int(form): form for form in Form}
 _MAC_SIZE = 32
@@ -351,7 +352,7 @@ def _checksum(bound: bytes, header: bytes, body: bytes | memoryview) -> int:
 
 def _entry(form: Form, header: tuple[Any, ...], body: bytes) -> Entry:
     """An entry of its unpacked header and of what follows that."""
-    _, _, _, flags, reads, _, created_at, expires_at, load_seconds, versions, vary, size, _ = header
+    flags, reads, _, created_at, expires_at, load_seconds, versions, vary, size, _ = header[3:]
     begin = SEALED_SIZE if flags & _WITNESS else 0
     middle = begin + versions
     end = middle + vary
@@ -364,7 +365,7 @@ def _entry(form: Form, header: tuple[Any, ...], body: bytes) -> Entry:
         sealed=body[:begin],
         versions=_load_versions(body[begin:middle]) if versions else (),
         vary=tuple((name, value) for name, value in json.loads(body[middle:end])) if vary else (),
-        reads=_READ_SETS[reads],
+        reads=_READ_SETS[int(reads)],
     )
 
 

@@ -312,7 +312,8 @@ class SpreadSASLMemcachedCache(SpreadBackend, SASLMemcachedCache):
     """As :class:`SASLMemcachedCache`, for values that are larger than a server takes.
 
     They are cut into pieces, each under a name of its own, with a checksum of the whole. If one
-    is lost, the value is. Reading, replacing, touching or deleting one takes another round trip.
+    is lost, the value is. Reading, adding or deleting one takes another round trip, replacing or
+    touching it two.
 
     Args:
         servers: This and all that are not named here as in :class:`SASLMemcachedCache`.

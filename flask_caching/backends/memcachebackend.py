@@ -105,13 +105,13 @@ class MemcachedBackend(WireBackend, SupportsTouch, SupportsLocks):
             self._servers.ask(space, Remove(space.name(key)))
             return True
         if not touch:
-            reply = self._servers.ask(space, store)
-        else:
-            names = {other: space.name(other) for other in touch}
-            looks = map(self._look, names.values())
-            reply, *seen = self._servers.ask_each(space, [store, *looks])
-            self._lengthen(space, names, seen, entry.expires_at)
-        return self._settled(space, store, reply)
+            return self._settled(space, store, self._servers.ask(space, store))
+        names = {other: space.name(other) for other in touch}
+        looks = map(self._look, names.values())
+        reply, *seen = self._servers.ask_each(space, [store, *looks])
+        stored = self._settled(space, store, reply)
+        self._lengthen(space, names, seen, entry.expires_at)
+        return stored
 
     def add_entry(self, key: str, entry: Entry) -> bool:
         space = self._current()

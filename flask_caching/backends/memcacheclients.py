@@ -19,7 +19,7 @@ from .memcachedump import Crawler
 from .memcachekeys import Space
 from .memcachelink import Link, Pool, label
 from .memcachering import Ring
-from .memcacheservers import Servers
+from .memcacheservers import NamedOp, Servers
 from .memcachetext import TextConnection
 
 __all__ = ["Ready", "TextServers", "look_into", "make_client"]
@@ -71,6 +71,9 @@ class TextServers(Servers):
         data: bytes | None = self.pool(name).lend(TextConnection.fetch, True, name)
         return data
 
+    def ask(self, space: Space, op: NamedOp, again: bool = True) -> Any:
+        return self.pool(op.name).ask((op,), again)[0]
+
     def item_limit(self, name: bytes) -> int | None:
         try:
             told = self.pool(name).lend(TextConnection.stats, True, b"settings")
@@ -110,6 +113,8 @@ def look_into(client: Any, name: str) -> Ready:
     """
     if isinstance(client, _hash.HashClient):
         nodes = list(client.clients)
+        if not nodes:
+            raise ConfigurationError(f"{name} was given a HashClient without servers.")
         found = [look_into(client.clients[node], name) for node in nodes]
         links = [link for ready in found for link in ready.links]
         # A copy: the client would give the names of a server that fails to others.

@@ -23,8 +23,9 @@ _LIMIT = _MODULUS // 2
 _SERVER_MODULUS = 2**64
 _HIGHEST_BIT = 2**63
 
-#: Digits of a 64-bit number.
+#: Digits of a 64-bit number, or a sign and nineteen.
 _LONGEST = 20
+_BEGINNINGS = frozenset(bytes([byte]) for byte in b"-0123456789")
 #: What ends the server's search for a minus sign. Both may also be what it fills up with.
 _END = b" \0"
 _TRIES = 10
@@ -42,10 +43,13 @@ def to_digits(number: int) -> bytes:
 
 def from_digits(data: bytes) -> int | None:
     """The number that is stored as ``data``; ``None`` if it is none."""
-    if not data[:1].isdigit():
+    if data[:1] not in _BEGINNINGS:
         return None
     digits = data.rstrip(_END)
-    return _meaning(int(digits)) if digits.isdigit() and len(digits) <= _LONGEST else None
+    if not digits.removeprefix(b"-").isdigit() or len(digits) > _LONGEST:
+        return None
+    # Nobody counts with one that others wrote with a sign, but it can be read.
+    return int(digits) if digits.startswith(b"-") else _meaning(int(digits))
 
 
 def _meaning(stored: int) -> int:
@@ -86,7 +90,7 @@ def _add(servers: Servers, space: Space, name: bytes, delta: int) -> int | None:
         if stored is not NOT_A_NUMBER:
             return None if stored is None else int(stored)
         found = servers.ask(space, FetchOne(name))
-        if found is not None and from_digits(found.data) is None:
+        if found is not None and (from_digits(found.data) is None or found.data[:1] == b"-"):
             break
         # It is one, and the server does not recognise it; or it is gone by now.
         servers.ask(space, Append(name, _END), again=False)

@@ -28,7 +28,7 @@ __all__ = ["GenerationServers"]
 
 _TOKEN_BYTES = 8
 #: How often to ask again while others clear.
-_TRIES = 8
+_TRIES = 100
 #: Tokens that are remembered: one for each prefix and server.
 _REMEMBERED = 10_000
 

@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from .base import RESERVED
 
-__all__ = ["HASHED", "Space", "encoded"]
+__all__ = ["Space", "encoded"]
 
 #: Bytes of a name at most.
 _LONGEST = 250
@@ -25,7 +25,7 @@ _PREFIX_HEAD = 100
 _HASH_BYTES = 20
 
 #: Before the hash of a key that is too long.
-HASHED = b"%~"
+_HASHED = b"%~"
 #: Before the hash of a prefix that is too long.
 _HASHED_PREFIX = b"%="
 #: The name of the empty key where there is no prefix either.
@@ -78,7 +78,7 @@ class Space:
         text = encoded(key)
         if len(text) <= self._room:
             return text
-        ending = HASHED + _hash(self.prefix + key)
+        ending = _HASHED + _hash(self.prefix + key)
         return _CUT_ESCAPE.sub(b"", text[: self._room - len(ending)]) + ending
 
     def key(self, name: bytes) -> str:
@@ -87,10 +87,10 @@ class Space:
         if tail == self._empty:
             return ""
         if _HAS_HASH.search(tail):
-            head, _, digits = tail.rpartition(HASHED)
+            head, _, digits = tail.rpartition(_HASHED)
             # It may have been cut off within a character.
             beginning = unquote_to_bytes(head).decode("utf-8", "ignore")
-            return beginning + (HASHED + digits).decode()
+            return beginning + (_HASHED + digits).decode()
         text = unquote_to_bytes(tail)
         try:
             return text.decode("utf-8", "surrogatepass")

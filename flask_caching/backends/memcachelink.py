@@ -284,14 +284,17 @@ class Part:
 
 def ask_all(parts: Sequence[Part]) -> None:
     """Ask several servers at once: all requests are sent before the first reply is read."""
-    waiting = list(reversed(parts))
+    # In the same order by all threads: who holds a connection to one server may have to wait for
+    # one to the next.
+    waiting = sorted(parts, key=lambda part: id(part.pool)) if len(parts) > 1 else list(parts)
 
     def ask_next() -> None:
         while waiting:
             part = waiting.pop()
             try:
                 # The others are asked within, unless this one fails before.
-                part.replies = part.pool.ask(part.ops, part.again, ask_next)
+                meanwhile = ask_next if waiting else None
+                part.replies = part.pool.ask(part.ops, part.again, meanwhile)
             except Exception as error:
                 part.error = error
 

@@ -122,16 +122,20 @@ class Servers:
             Exception: If a server failed, or refused an addition to a name that holds nothing.
         """
         asked: dict[Pool, tuple[list[Op], list[bytes]]] = {}
-        for store in additions:
-            asked.setdefault(self.pool(store.name), ([], []))[0].append(store)
-        for name in names:
-            asked.setdefault(self.pool(name), ([], []))[1].append(name)
+        if self._place is None:
+            asked[self.pools[0]] = [*additions], [*names]
+        else:
+            for store in additions:
+                asked.setdefault(self.pool(store.name), ([], []))[0].append(store)
+            for name in names:
+                asked.setdefault(self.pool(name), ([], []))[1].append(name)
         parts: list[Part] = []
         for pool, (ops, wanted) in asked.items():
             again = not ops
             if wanted:
                 ops.append(Fetch(wanted))
-            parts.append(Part(pool, ops, again))
+            if ops:
+                parts.append(Part(pool, ops, again))
         self.ask_parts(space, parts)
         found: dict[bytes, bytes | None] = {}
         for part in parts:

@@ -6,7 +6,7 @@ A call goes through the breaker of the server, which knows whether it is worth a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +32,12 @@ class OneServer(RedisBackend):
             again: Whether to send a command once more if a connection is lost; not where the
                 client does so itself.
         """
+        from .redisdirect import direct
         from .redisfaults import attempt
 
         self._attempt = attempt
+        #: Sends a command that reads to the server.
+        self._ask = direct(read_client) if again else read_client.execute_command
         self._writer = write_client
         self._reader = read_client
         self._place = place
@@ -62,11 +65,12 @@ class OneServer(RedisBackend):
     @_read_client.setter
     def _read_client(self, client: Any) -> None:
         self._reader = client
+        self._ask = client.execute_command
 
     def _fetch(self, name: bytes) -> bytes | None:
         client = self._reader
         data: bytes | None = self._read_breaker.call(
-            self._attempt, client, self._again, _get, client, name
+            self._attempt, client, self._again, _get, self._ask, name
         )
         return data
 
@@ -80,7 +84,7 @@ class OneServer(RedisBackend):
     def _fetch_all(self, names: Sequence[bytes]) -> list[bytes | None]:
         client = self._reader
         found: list[bytes | None] = self._read_breaker.call(
-            self._attempt, client, self._again, _get_all, client, names
+            self._attempt, client, self._again, _get_all, self._ask, names
         )
         return found
 
@@ -140,12 +144,12 @@ def _told(client: Any, *command: Any) -> Any:
     return reply
 
 
-def _get(client: Any, name: bytes) -> bytes | None:
-    return _checked(client.get(name))
+def _get(ask: Callable[..., Any], name: bytes) -> bytes | None:
+    return _checked(ask("GET", name))
 
 
-def _get_all(client: Any, names: Sequence[bytes]) -> list[bytes | None]:
-    return _checked_all(client.mget(names), names)
+def _get_all(ask: Callable[..., Any], names: Sequence[bytes]) -> list[bytes | None]:
+    return _checked_all(ask("MGET", *names), names)
 
 
 def _checked(data: Any) -> bytes | None:

@@ -38,7 +38,9 @@ class ListingChecks(Hooks):
             strange = sorted(set(listed) - set(keys))
             assert not strange, f"with limit={limit} keys() lists {show(strange)}"
             double = [key for key, number in listed.items() if number > 1]
-            assert self.repeats or not double, f"with limit={limit} keys() lists more than once: {show(double)}"
+            assert self.repeats or not double, (
+                f"with limit={limit} keys() lists more than once: {show(double)}"
+            )
 
     def test_a_page_is_about_as_long_as_asked(self) -> None:
         """At most about ``limit`` keys, and more than one page where there are more."""

@@ -239,6 +239,22 @@ def test_numbers_are_digits_and_back(number: int) -> None:
         assert number < 0 or digits == b"%d" % number
 
 
+def test_numbers_of_others(memcached_server: MemcachedServer) -> None:
+    """What another program counts with, or the released library wrote."""
+    backend = make(memcached_server)
+    raw = Client(memcached_server.address)
+    for text, number in ((b"5", 5), (b"5  ", 5), (b"-5", -5)):
+        raw.set(f"{backend.key_prefix}n", text, noreply=False)
+        assert backend.get("n") == number
+    with pytest.raises(TypeError, match="set it to one first"):
+        backend.inc("n")
+    raw.set(f"{backend.key_prefix}n", b"5", noreply=False)
+    assert backend.inc("n") == 6
+    assert raw.incr(f"{backend.key_prefix}n", 2) == 8
+    assert backend.get("n") == 8
+    raw.close()
+
+
 def test_a_number_that_memcached_does_not_recognise(own_memcached: MemcachedServer) -> None:
     """Some versions look for a minus sign in the memory behind a number; they are helped.
 
@@ -542,11 +558,21 @@ def together(count: int, run: Callable[[int], object]) -> None:
         barrier.wait(30)
         run(number)
 
-    threads = [threading.Thread(target=begin, args=(number,)) for number in range(count)]
+    errors: list[BaseException] = []
+
+    def guarded(number: int) -> None:
+        try:
+            begin(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if errors:
+        raise errors[0]
 
 
 def test_a_reply_that_is_cut_anywhere(
@@ -757,6 +783,21 @@ def test_a_limit_of_connections(memcached_server: MemcachedServer) -> None:
 
 
 # Servers before memcached 1.6.
+
+
+def test_a_limit_of_connections_to_several_servers(
+    memcached_servers: list[MemcachedServer],
+) -> None:
+    """Threads that want the same connections in another order do not wait for one another."""
+    backend = make(memcached_servers, pool_size=1)
+    keys = [f"key {number}" for number in range(12)]
+    backend.set_many(dict.fromkeys(keys, 1))
+
+    def ask(number: int) -> None:
+        for _ in range(30):
+            assert backend.get_many(*(keys if number % 2 else keys[::-1])) == [1] * 12
+
+    together(6, ask)
 
 
 def test_an_old_server(memcached_server: MemcachedServer) -> None:

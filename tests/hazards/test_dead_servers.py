@@ -655,6 +655,26 @@ def test_17_connections_are_used_again_and_none_is_left_open(store: str, proxy: 
     wait_until(lambda: open_files() <= before + 6, "connections to be closed")
 
 
+def test_17_a_connection_lost_while_nobody_used_it_is_replaced_unnoticed(
+    store: str, proxy: LyingProxy
+) -> None:
+    """A firewall or a restart closed it: the next call is no error, also one that counts."""
+    site = proxied_site(store, proxy)
+    site.ask_right("view")
+    site.ask_right("memoize")
+    assert site.cache.set("number", 1)
+    for expected in (2, 3):
+        proxy.reset()
+        assert site.is_hit("view")
+        proxy.reset()
+        assert site.is_hit("memoize")
+        proxy.reset()
+        assert site.cache.inc("number") == expected
+        proxy.reset()
+        assert site.cache.get_many("number") == [expected]
+    assert handled(site) == raised(site) == 0
+
+
 def open_files() -> int:
     """How many this process has open, its half of the proxies' connections included."""
     folder = Path("/proc/self/fd")
@@ -795,7 +815,7 @@ def check_lies(
 
     with Traffic(ask, right, numbers=20):
         LIES[lie](proxy)
-        time.sleep(0.2)
+        time.sleep(0.15)
         proxy.behave()
         time.sleep(0.05)
     assert raised(site) == 0
@@ -1003,6 +1023,36 @@ def test_17_a_redis_without_memory(start_server: Start) -> None:
         assert site.is_hit(way)
 
 
+def test_17_a_redis_that_has_too_many_clients(own_redis: RedisServer) -> None:
+    """It closes the connection with an error: left alone for a while, and used when it can be."""
+    own_redis.cli("CONFIG", "SET", "maxclients", "1")
+    config = {**config_at("RedisCache", own_redis.address), "CACHE_BREAKER_COOLDOWN": COOLDOWN}
+    with socket.create_connection(own_redis.address) as only:
+        only.sendall(b"PING\r\n")
+        assert only.recv(100)
+        site, quiet = Site(**config), Site(**config, CACHE_IGNORE_ERRORS=True)
+        check_refusals(site, quiet, "RedisCache", ("get", "set", "inc", "delete", "clear"))
+        assert site.open_breakers() == 1
+    wait_until(site.is_hit, "a hit", seconds=6.0)
+
+
+def test_17_a_redis_user_who_may_not_write(own_redis: RedisServer) -> None:
+    """``NOPERM`` is an answer: counted for what it is, and reading goes on."""
+    own_redis.cli("ACL", "SETUSER", "reader", "on", f">{PASSWORD}", "~*", "+@read", "+@connection")
+    config = {
+        **config_at("RedisCache", own_redis.address),
+        "CACHE_REDIS_USERNAME": "reader",
+        "CACHE_REDIS_PASSWORD": PASSWORD,
+    }
+    writer = Site(**config_at("RedisCache", own_redis.address))
+    site, quiet = Site(**config), Site(**config, CACHE_IGNORE_ERRORS=True)
+    check_refusals(site, quiet, "RedisCache", WRITES)
+    assert handled(site, "auth") > 0
+    assert site.open_breakers() == 0
+    writer.ask_right("view", 7)
+    assert site.is_hit("view", 7)
+
+
 def test_17_a_memcached_without_memory(start_server: Start) -> None:
     """A server that may not evict refuses; a value it has no room for is no error page."""
     server = start_server(MemcachedServer, "-M", "-m", "1", "-I", "512k")
@@ -1043,7 +1093,7 @@ def test_17_flask_cache_off_reaches_the_workers_within_a_second_or_so(
         site.ask_right(way)
         assert site.is_hit(way)
     assert flask_cache(config, "off") == f"cache ({store}) is off, until `flask cache on`.\n"
-    wait_until(lambda: not site.is_hit(), "uncached pages", seconds=1.5)
+    wait_until(lambda: not site.is_hit(), "uncached pages", seconds=2.0)
     for way in WAYS:
         ran = site.ran[way]
         site.ask_right(way)
@@ -1058,10 +1108,36 @@ def test_17_flask_cache_off_reaches_the_workers_within_a_second_or_so(
     assert not site.is_hit()
     assert not site.cache.enabled
     assert flask_cache(config, "on") == f"cache ({store}) is on.\n"
-    wait_until(site.is_hit, "a hit", seconds=1.5)
+    wait_until(site.is_hit, "a hit", seconds=2.0)
     for way in WAYS:
         site.ask_right(way)
         assert site.is_hit(way)
+
+
+def test_17_off_for_a_while_ends_by_itself(
+    redis_server: RedisServer, memcached_server: MemcachedServer, tmp_path: Path
+) -> None:
+    """On every kind of store, for whoever turned it off and for all others."""
+    stores: dict[str, Any] = {
+        "FileSystemCache": None,
+        "RedisCache": redis_server,
+        "MemcachedCache": memcached_server,
+    }
+    pairs: list[tuple[Site, Site]] = []
+    for store, server in stores.items():
+        config = config_of(store, server, tmp_path)
+        config["CACHE_KEY_PREFIX"] = f"while-{tmp_path.name}/"
+        pairs.append((Site(**config), Site(**config)))
+    for own, other in pairs:
+        own.ask_right("view")
+        assert other.is_hit()
+        own.cache.disable(timeout=2)
+        assert not own.is_hit()
+        assert not other.cache.enabled
+    for own, other in pairs:
+        # memcached counts whole seconds, and each looks once a second.
+        wait_until(own.is_hit, "a hit", seconds=5.0)
+        wait_until(other.is_hit, "a hit", seconds=5.0)
 
 
 def test_17_flask_cache_off_says_that_the_server_is_gone() -> None:
