@@ -81,7 +81,7 @@ class MemcachedCache(MemcachedBackend, SupportsTTL, SupportsKeys):
         name = type(self).__name__
         _require("pymemcache", f"{name} needs pymemcache 4.0 or newer", "memcached")
         from .memcacheclients import TextServers, look_into
-        from .memcachedump import Listing
+        from .memcachelisting import Listing
 
         super().__init__(default_timeout, key_prefix, ignore_delete_many_errors)
         self.allow_flush = allow_flush

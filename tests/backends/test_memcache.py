@@ -404,7 +404,9 @@ def test_several_servers_are_asked_at_once(memcached_servers: list[MemcachedServ
     ):
         sockets.said.clear()
         ask()
-        assert [what for _, what in sockets.said] == ["send"] * 3 + ["recv"] * 3
+        said = [what for _, what in sockets.said]
+        assert said[:3] == ["send"] * 3
+        assert set(said[3:]) == {"recv"}
 
 
 def test_a_long_list_of_keys(memcached_servers: list[MemcachedServer]) -> None:

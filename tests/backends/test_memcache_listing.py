@@ -14,7 +14,7 @@ from pymemcache.client.base import Client
 from servers import MemcachedServer
 from test_memcache import Sockets, as_old, make, make_hasty
 
-from flask_caching.backends import memcachedump
+from flask_caching.backends import memcachedump, memcachelisting
 from flask_caching.backends.base import RESERVED, iter_keys
 from flask_caching.backends.memcache import MemcachedCache
 from flask_caching.errors import BackendError, ConfigurationError
@@ -183,7 +183,7 @@ def test_a_crawler_that_is_busy_for_long(
 ) -> None:
     """But not for ever, and it is no reason to leave the server alone."""
     monkeypatch.setattr(memcachedump, "_PATIENCE", 0.1)
-    monkeypatch.setattr(memcachedump, "_PATIENCE_TO_CLEAR", 0.1)
+    monkeypatch.setattr(memcachelisting, "_PATIENCE", 0.1)
     sockets = Sockets()
     backend = make(memcached_server, breaker_threshold=1, socket_module=sockets)
     backend.set("key", 1)
@@ -200,7 +200,7 @@ def test_one_process_lists_at_a_time(
     memcached_server: MemcachedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two crawls at once would make a thread of the server wait, with all whom it serves."""
-    monkeypatch.setattr(memcachedump, "_PATIENCE", 0.3)
+    monkeypatch.setattr(memcachelisting, "_PATIENCE", 0.3)
     sockets = Sockets()
     backend = make(memcached_server, socket_module=sockets)
     backend.set("key", 1)
@@ -299,7 +299,7 @@ def test_a_listing_that_takes_too_long(
     memcached_server: MemcachedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error that says so, instead of a page that nobody waits for."""
-    monkeypatch.setattr(memcachedump, "_LONGEST_LOOK", -1.0)
+    monkeypatch.setattr(memcachelisting, "_LONGEST_LOOK", -1.0)
     backend = make(memcached_server)
     with pytest.raises(BackendError, match="holds so much"):
         backend.keys()

@@ -401,15 +401,15 @@ def test_keys_may_be_anything(cache: RedisCache) -> None:
 
 def test_the_prefix_may_be_made_for_each_operation(redis_server: RedisServer) -> None:
     """A callable is asked each time, and an attribute may be changed."""
-    tenant = "one/"
+    tenant = "tenant-one/"
     cache = cache_of(redis_server, key_prefix=lambda: tenant)
     cache.set("k", 1)
-    tenant = "two/"
+    tenant = "tenant-two/"
     assert cache.get("k") is None
     cache.set("k", 2)
     assert {info.key for info in iter_keys(cache)} == {"k"}  # SCAN may tell one twice
     cache.clear()
-    cache.key_prefix = "one/"
+    cache.key_prefix = "tenant-one/"
     assert cache.get("k") == 1
     cache.clear()
 
