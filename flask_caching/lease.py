@@ -23,6 +23,8 @@ from .typing import MISS, Miss
 
 __all__ = ["Lease", "Leasing", "pauses"]
 
+#: Seconds by which it may be mistaken when another process's load began.
+_INEXACT = 0.1
 _SHORTEST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.25
 
@@ -37,7 +39,7 @@ class Lease:
     Attributes:
         key: The lock's own key.
         token: What the lock holds if it is this caller's.
-        held: Whether it is.
+        held: Whether it is, as far as is known: it may be, if an answer was lost.
         over: Whether there is nothing more to wait for: it is held, or the one that was waited
             for went without storing a value.
     """
@@ -108,6 +110,8 @@ class Leasing(Finding):
     def _try_lease(self, state: AppState, query: Query, lookup: Lookup, lease: Lease) -> Any | Miss:
         """One round trip: take the lock if it is free, and look whether the value is there."""
         keys = (*query.version_keys, query.key, lease.key)
+        # Until it is known: giving back what is another's does nothing.
+        lease.held = True
         try:
             *versions, entry, lock = state.store.get_entries(keys, lease.create())
         except Exception as error:
@@ -117,6 +121,10 @@ class Leasing(Finding):
         lease.see(lock)
         query.versions = version_values(versions)
         if entry is None or entry.versions != query.versions:
+            return MISS
+        begun = entry.created_at - entry.load_seconds - _INEXACT
+        if begun < state.flights.invalidated(state.flight_key(query.key)):
+            # Another process was loading it when this one deleted it.
             return MISS
         return self.judge(state, query, lookup, entry)
 

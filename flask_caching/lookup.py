@@ -91,7 +91,7 @@ class ReadThrough(Leasing):
         while True:
             versions = self.current_versions(state, query, lookup)
             begun = state.flights.begin(
-                state.stored_key(query.key),
+                state.flight_key(state.stored_key(query.key)),
                 versions,
                 since=query.looked,
                 alone=own or lookup.degraded or bool(query.refusal),

@@ -23,6 +23,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import pickle
 import struct
 import zlib
@@ -171,12 +172,12 @@ class Codec:
         form = entry.form
         if form is Form.PLAIN:
             return entry.payload
-        if form is Form.RESPONSE:
-            return self._response(entry.payload)
         return self._load(form, entry.payload)
 
     def _load(self, form: Form, payload: Any) -> Any:
         try:
+            if form is Form.RESPONSE:
+                return self._response(payload)
             return self._revive(self._decode(form, payload))
         except UnreadableEntry:
             raise
@@ -353,6 +354,8 @@ def _checksum(bound: bytes, header: bytes, body: bytes | memoryview) -> int:
 def _entry(form: Form, header: tuple[Any, ...], body: bytes) -> Entry:
     """An entry of its unpacked header and of what follows that."""
     flags, reads, _, created_at, expires_at, load_seconds, versions, vary, size, _ = header[3:]
+    if not math.isfinite(created_at + expires_at + load_seconds):
+        raise ValueError("its times are no numbers")
     begin = SEALED_SIZE if flags & _WITNESS else 0
     middle = begin + versions
     end = middle + vary

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -99,6 +100,8 @@ class SingleFlight:
     def __init__(self, coalesce: bool = True, timeout: float = 10.0) -> None:
         self.coalesce = coalesce
         self.timeout = timeout
+        #: Whether :meth:`invalidated` is asked, of loads in other processes.
+        self.remembers = False
         self.reset()
         _all.add(self)
 
@@ -108,6 +111,8 @@ class SingleFlight:
         self._lock = threading.RLock()
         self._begun = 0
         self._flights: dict[str, list[Flight]] = {}
+        self._invalidated: OrderedDict[str, float] = OrderedDict()
+        self._cleared = 0.0
         self._unshared: OrderedDict[str, None] = OrderedDict()
         #: Loads that stored a value, and which of them was the last of a key.
         self.stored = 0
@@ -138,11 +143,13 @@ class SingleFlight:
         led = _led.get()
         flight = Flight(key, versions, shared)
         with self._lock:
-            alone = flight.alone = alone or not self.coalesce or key in self._unshared
+            alone = alone or not self.coalesce or key in self._unshared
             if not alone and since is not None and self._stored_at.get(key, 0) > since:
                 return None
             others = self._flights.get(key, ())
-            if not (alone or any(other in led for other in others)):
+            # A function that calls itself waits neither here nor in another process.
+            flight.alone = alone or any(other in led for other in others)
+            if not flight.alone:
                 for other in others:
                     if other.shared and other.versions == versions:
                         return other, False
@@ -165,8 +172,15 @@ class SingleFlight:
                 _remember(self._unshared, flight.key, None)
         flight.landed.set_result(result)
 
+    def invalidated(self, key: str) -> float:
+        """Unix time at which ``key`` was last superseded in this process, if that is remembered."""
+        return max(self._invalidated.get(key, 0.0), self._cleared)
+
     def supersede(self, *keys: str) -> None:
         """Make the loads of ``keys`` that are under way worthless: nothing of them is stored."""
+        if self.remembers:
+            for key in keys:
+                _remember(self._invalidated, key, time.time())
         if not self._flights:
             return
         with self._lock:
@@ -175,6 +189,7 @@ class SingleFlight:
 
     def supersede_all(self) -> None:
         """:meth:`supersede` for every key."""
+        self._cleared = time.time()
         with self._lock:
             overtaken = [flight for flights in self._flights.values() for flight in flights]
             self._flights.clear()
@@ -227,4 +242,5 @@ def _after_fork() -> None:
         registry.reset()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -32,6 +32,9 @@ logger = logging.getLogger("flask_caching")
 #: Timeouts that a version lives in a store that cannot move its expiry.
 _VERSION_LIVES = 10
 
+#: Seconds that a version lives at least.
+_VERSION_LEAST = 3600.0
+
 #: Version keys that are known to exist, at most.
 _VERSIONS_REMEMBERED = 10_000
 
@@ -116,6 +119,7 @@ class AppState:
         # Where caching is off nobody may get what was made for another one, not even at once.
         coalesce = config.single_flight != "off" and self.keeps
         self.flights = SingleFlight(coalesce, config.single_flight_timeout)
+        self.flights.remembers = config.single_flight == "distributed"
         self.shared = bool(getattr(backend, "shared", False))
         self.switch = Switch(config.enabled, self.shared)
         self.versions_seen: set[str] = set()
@@ -157,6 +161,15 @@ class AppState:
             # Off before, off now: whoever turned it off meant it.
             return Entry(Form.PLAIN, "off", created_at=time.time())
 
+    def flight_key(self, key: str) -> str:
+        """What a load of ``key`` is registered under: no other tenant's, if prefixes are made."""
+        prefix = getattr(self.backend, "key_prefix", None)
+        return f"{prefix()}{key}" if callable(prefix) else key
+
+    def supersede(self, *keys: str) -> None:
+        """Make the loads of ``keys`` that are under way worthless."""
+        self.flights.supersede(*map(self.flight_key, keys))
+
     def expiry(self, timeout: float | None) -> float:
         """Unix time at which something written now expires; ``0.0`` for never."""
         if timeout is None:
@@ -172,11 +185,13 @@ class AppState:
         version lives for several timeouts; all values of its function go with it.
         """
         expires_at = self.expiry(timeout)
-        moves = self.entries is self.store and isinstance(self.backend, SupportsTouch)
-        if not expires_at or moves:
+        if not expires_at:
             return expires_at
         now = time.time()
-        return now + (expires_at - now) * _VERSION_LIVES
+        moves = self.entries is self.store and isinstance(self.backend, SupportsTouch)
+        lives = (expires_at - now) * (1 if moves else _VERSION_LIVES)
+        # However long the function takes, its version must be there when it is done.
+        return now + max(lives, _VERSION_LEAST)
 
     def saw_versions(self, keys: Sequence[str], versions: Sequence[str | None]) -> None:
         """Remember which versions exist, so that a read need not offer to create them."""
@@ -225,7 +240,10 @@ class AppState:
 
     def breaker_changed(self, before: BreakerState, after: BreakerState) -> None:
         """Tell, and log, that a cache server is left alone from now on, or asked again."""
-        self.observe(self.observer.breaker_changed, before, after)
+        # Observers of others may be older than breakers are.
+        tell = getattr(self.observer, "breaker_changed", None)
+        if tell is not None:
+            self.observe(tell, before, after)
         if (before, after) == ("closed", "open"):
             logger.warning(
                 "cache %r: its server failed %d times in a row and is left alone for now; "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .backends.base import RESERVED
 from .entry import Entry, Form
-from .errors import CacheError, backend_error
+from .errors import BackendError, CacheError, backend_error
 from .typing import Timeout
 from .utils import normalize_timeout
 
@@ -132,8 +132,10 @@ class Switchable:
         note = Entry(
             Form.PLAIN, "off", created_at=now, expires_at=now + seconds if seconds else 0.0
         )
-        if state.shared:
-            _asked(state, "set", lambda: state.store.set_entry(SWITCH_KEY, note))
+        if state.shared and not _asked(
+            state, "set", lambda: state.store.set_entry(SWITCH_KEY, note)
+        ):
+            raise BackendError("the store did not take the note that turns the cache off")
         state.switch.see(note)
 
     def enable(self) -> None:

@@ -123,9 +123,9 @@ class ValueOperations:
         if pending is not None:
             return state.store.set_entry(key, pending.around(state, value, timeout))
         # Before, for the loads that are under way; after, for one that began in between.
-        state.flights.supersede(key)
+        state.supersede(key)
         stored = _store(state, "set", state.store.set_entry, key, value, timeout)
-        state.flights.supersede(key)
+        state.supersede(key)
         return stored
 
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:
@@ -133,7 +133,7 @@ class ValueOperations:
         state = self.state()
         stored = _store(state, "add", state.store.add_entry, key, value, timeout)
         if stored:
-            state.flights.supersede(key)
+            state.supersede(key)
         return stored
 
     def set_many(self, mapping: Mapping[str, Any], timeout: Timeout = None) -> list[str]:
@@ -200,7 +200,7 @@ class ValueOperations:
     def _change(self, operation: str, nothing: Any, *args: Any, supersedes: Any) -> Any:
         """Call a backend operation after which loads of these keys are out of date."""
         state = self.state()
-        state.flights.supersede(*supersedes)
+        state.supersede(*supersedes)
         return attempt(state, operation, nothing, getattr(state.backend, operation), *args)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from flask import Flask
+from flask.cli import AppGroup
 from shared_store import SharedStore, cache_on
 
 from flask_caching import Cache
@@ -114,3 +116,49 @@ def test_on_says_that_the_configuration_keeps_it_off(store: SharedStore) -> None
     code, printed = run(app, "on")
     assert code == 2
     assert "CACHE_ENABLED is False" in printed
+
+
+def test_one_cache_that_fails_leaves_none_of_the_others_on(store: SharedStore) -> None:
+    """All are turned off that can be; the exit code is that of the worst."""
+    app, last = cache_on(store, CACHE_NAME="last")
+    states = app.extensions["flask_caching"]
+    shared = states.pop(last)
+    Cache(app, config={"CACHE_TYPE": "SimpleCache", "CACHE_NAME": "first"})
+    broken = SharedStore()
+    broken.broken = ConnectionError("gone")
+    Cache(
+        app,
+        config={
+            "CACHE_TYPE": lambda *_: broken,
+            "CACHE_NAME": "broken",
+            "CACHE_INSTRUMENTATION": None,
+        },
+    )
+    states[last] = shared
+    code, printed = run(app, "off")
+    assert code == 3
+    assert "last (SharedStore) is off" in printed
+    with app.app_context():
+        assert not last.enabled
+
+
+def test_a_cache_that_the_configuration_keeps_off_says_so(store: SharedStore) -> None:
+    """Not that ``flask cache on`` would turn it on."""
+    app, _ = cache_on(store, CACHE_ENABLED=False)
+    assert run(app, "off") == (0, "cache (SharedStore) is off: CACHE_ENABLED is False.\n")
+
+
+def test_the_applications_own_group_is_not_hidden(store: SharedStore) -> None:
+    """``flask cache clear`` of an application goes on working, and is listed beside ours."""
+    app, _ = cache_on(store)
+    group = AppGroup("cache")
+
+    @group.command("clear")
+    def clear() -> None:
+        """Forget everything."""
+        click.echo("cleared")
+
+    app.cli.add_command(group)
+    assert run(app, "clear") == (0, "cleared\n")
+    assert run(app, "off")[0] == 0
+    assert all(name in run(app, "--help")[1] for name in ("clear", "off", "on"))

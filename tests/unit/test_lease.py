@@ -247,3 +247,64 @@ def test_pauses_grow_up_to_a_limit() -> None:
     """Ten milliseconds at first, a quarter of a second at last."""
     found = [pause for pause, _ in zip(pauses(), range(8), strict=False)]
     assert found == [0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
+
+
+def test_a_function_that_calls_itself_does_not_wait_for_its_own_lock() -> None:
+    """Its key is the same if the argument that differs is ignored."""
+    store = SharedStore()
+    app, cache = cache_on(store, CACHE_SINGLE_FLIGHT="distributed")
+
+    @cache.memoize(args_to_ignore=["depth"])
+    def down(depth: int) -> int:
+        return depth if depth == 0 else down(depth - 1) + 1
+
+    begun = time.perf_counter()
+    with app.app_context():
+        assert down(3) == 3
+    assert time.perf_counter() - begun < 5
+    assert locks(store) == []
+
+
+def test_a_lock_whose_taking_was_not_answered_is_given_back() -> None:
+    """It may be held although the answer was lost; the next process is not to wait for it."""
+    store = SharedStore()
+    (call,) = workers(store, 1, lambda index: "value")
+    call()
+    store.clear()
+    take = store.get_entries
+
+    def lose_the_answer(keys: Any, create: Any = ()) -> Any:
+        found = take(keys, create)
+        if any(RESERVED in key for key in keys) and create:
+            raise ConnectionError("timed out")
+        return found
+
+    store.get_entries = lose_the_answer  # type: ignore[method-assign]
+    assert call() == "value"
+    assert locks(store) == []
+
+
+def test_what_was_deleted_here_is_not_taken_from_a_load_that_began_before() -> None:
+    """Whoever deletes a value and asks again gets a new one, whatever other processes load."""
+    store, source = SharedStore(), ["old"]
+    entered, go_on = threading.Event(), threading.Event()
+
+    def load(index: int) -> str:
+        value = source[0]
+        if index == 0:
+            entered.set()
+            go_on.wait(10)
+        return value
+
+    first, second = workers(store, 2, load)
+    slow = threading.Thread(target=first)
+    slow.start()
+    assert entered.wait(10)
+    source[0] = "new"
+    (lock,) = locks(store)
+    with second.cache.app.app_context():
+        second.cache.delete(lock.removeprefix(f"{RESERVED}lock/"))
+    threading.Timer(0.2, go_on.set).start()
+    assert second() == "new"
+    slow.join(10)
+    assert second() == "new"
