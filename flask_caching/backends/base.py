@@ -341,13 +341,8 @@ class EntryBackend(BaseCache):
         return Entry(form, payload, created_at=self._clock(), expires_at=self.expiry(timeout))
 
     def get(self, key: str) -> Any:
-        try:
-            entry = self.get_entry(key)
-            return None if entry is None else self.codec.thaw(entry)
-        except UnreadableEntry as error:
-            if self.on_unreadable is not None:
-                self.on_unreadable(error)
-            return None
+        entry = self.get_entry(key)
+        return None if entry is None else self.codec.thaw(entry)
 
     def get_many(self, *keys: str) -> list[Any]:
         return [
