@@ -45,6 +45,7 @@ class Breaker:
         listener: Called with the state before and the state after each change, by whichever
             thread brought it about, outside of all locks. It must not raise.
         last_error: The last failure in words, while it is not closed; else empty.
+        asked_at: Unix time at which the server last answered or failed to; 0 before it was asked.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Breaker:
         self.state: BreakerState = "closed"
         self.listener: Callable[[BreakerState, BreakerState], None] | None = None
         self.last_error = ""
+        self.asked_at = 0.0
         # Not the exception, whose traceback would keep alive everything that it passed through.
         self._last_kind: type[Exception] = OSError
         self._clock = clock
@@ -84,9 +86,15 @@ class Breaker:
         except BaseException as error:
             self._ended(error)
             raise
+        self.asked_at = time.time()
         if self._in_a_row:
             self._answered()
         return answer
+
+    @property
+    def up(self) -> bool:
+        """Whether the server answered when it was last asked."""
+        return not self._in_a_row
 
     def _admit(self) -> None:
         """Let the caller through as the probe, or refuse it."""
@@ -109,11 +117,13 @@ class Breaker:
         if isinstance(error, self.failures):
             self._failed(error)
         elif isinstance(error, Exception):
+            self.asked_at = time.time()
             self._answered()
         # Anything else (a cancelled greenlet) says nothing about the server: if it was the
         # probe, the next one is let through after another cooldown.
 
     def _failed(self, error: Exception) -> None:
+        self.asked_at = time.time()
         with self._lock:
             before = self.state
             self._in_a_row += 1

@@ -41,7 +41,7 @@ from .options import CachedOptions, MemoizeOptions
 from .parsing import warn_user
 from .registry import Policy, Registry
 from .serializers import Codec
-from .state import AppState
+from .state import AppState, secret_of
 from .switch import Switchable
 from .typing import CollisionPolicy, HashMethod, Timeout
 from .values import OverriddenEntries, overrides_values
@@ -119,10 +119,9 @@ class Cache(Deletion, Switchable):
         check_config_type(config)
         explicit = {**(self.config or {}), **(config or {})}
         parsed = CacheConfig.load({**app.config, **explicit}, explicit)
-        secret = app.secret_key or b""
         codec = Codec(
             parsed.serializer,
-            secret.encode() if isinstance(secret, str) else secret,
+            secret_of(app),
             app.response_class,
             parsed.compression,
             parsed.compression_threshold,
@@ -159,7 +158,15 @@ class Cache(Deletion, Switchable):
         self._kept_app = app
         if self.with_jinja2_ext:
             install(app, self)
-        state.route_check = watch_routes(app, self._registry.policies)
+        state.route_check = watch_routes(app, self._registry.policies, self._tell_views)
+
+    def _tell_views(self, app: Flask) -> None:
+        """Let the observer know what it will be told of, before the first time."""
+        state: AppState = app.extensions[_EXTENSION][self]
+        # Observers of others may be older than this is.
+        tell = getattr(state.observer, "views_known", None)
+        if tell is not None:
+            state.observe(tell, self._registry.targets(state.view_functions))
 
     # Which application.
 

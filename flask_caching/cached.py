@@ -21,7 +21,7 @@ from .errors import CacheError, UncacheableArgument
 from .explain import explain_view, key_elsewhere, keys_elsewhere
 from .keys import KeyExplanation, KeyPart, KeySpec, source_of, view_key
 from .lookup import warn_once
-from .observer import Lookup, Target
+from .observer import Load, Lookup, Target
 from .options import CachedOptions, StateProvider
 from .policy import DecoratorPolicy
 from .query import Query
@@ -98,7 +98,7 @@ class CachedPolicy(DecoratorPolicy):
             return Pending(self.force(state, query, lookup))
         return self.look(state, query, lookup)
 
-    def run_function(self, query: Query) -> Generator[Step, Any, Any]:
+    def run_function(self, query: Query, load: Load) -> Generator[Step, Any, Any]:
         try:
             if query.request is None:
                 value = yield "call"
@@ -118,6 +118,7 @@ class CachedPolicy(DecoratorPolicy):
             return value
         except HTTPException as error:
             # ``abort()`` is an answer like any other: judged, stored, and raised again.
+            load.raised = error
             return error
 
     def finished(self, state: AppState, query: Query, lookup: Lookup, value: Any) -> Any:
@@ -258,13 +259,17 @@ class CachedPolicy(DecoratorPolicy):
             return target
         target = self.target
         if view is not None and is_behind(view, self._decorated()):
-            target = self._endpoints.setdefault(endpoint, Target("view", endpoint))
+            target = self.target_at(endpoint)
         try:
             self._last_view = (weakref.ref(view), endpoint, target)
         except TypeError:
             # No view, or an object that cannot be referenced weakly: found out each time.
             self._last_view = (_nothing, "", self.target)
         return target
+
+    def target_at(self, endpoint: str) -> Target:
+        """What it is counted under as the view of an endpoint; always the same object."""
+        return self._endpoints.setdefault(endpoint, Target("view", endpoint))
 
     def serves(self, state: AppState, request: Any) -> bool:
         """Whether this is the view that a request matched, decorators aside."""

@@ -160,12 +160,15 @@ def warn_if_above_route(app: Flask, policies: Sequence[Decorated]) -> None:
         )
 
 
-def watch_routes(app: Flask, policies: Callable[[], Sequence[Decorated]]) -> Callable[..., None]:
+def watch_routes(
+    app: Flask, policies: Callable[[], Sequence[Decorated]], first: Callable[[Flask], None]
+) -> Callable[..., None]:
     """Check an application's routes now, and once more when its first request starts.
 
     Args:
         app: The application.
         policies: What its cache has decorated so far.
+        first: Called with the application when that request starts.
 
     Returns:
         What waits for the first request, for as long as the caller keeps it.
@@ -176,6 +179,7 @@ def watch_routes(app: Flask, policies: Callable[[], Sequence[Decorated]]) -> Cal
         # Of any sender: only that makes the signal forget the receiver.
         request_started.disconnect(check)
         warn_if_above_route(sender, policies())
+        first(sender)
 
     # Weakly: the signal would keep it for ever if the application never got a request.
     request_started.connect(check, app)

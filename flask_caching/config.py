@@ -309,6 +309,52 @@ class CacheConfig:
         "a whole number, at least 1",
         "Distinct targets that metrics name; all others share one label.",
     )
+    metrics_shared_keys: bool = _key(
+        "CACHE_METRICS_SHARED_KEYS",
+        False,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Whether distinct keys are counted over all machines, in the Redis of the cache; if not, "
+        "over the workers of one machine.",
+    )
+    otel_metrics: bool = _key(
+        "CACHE_OTEL_METRICS",
+        False,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Whether the same numbers are OpenTelemetry metrics as well.",
+    )
+    meter_provider: Any = _key(
+        "CACHE_METER_PROVIDER",
+        None,
+        parsing.meter_provider,
+        "an object with get_meter, or None for the global one",
+        "Where those metrics are registered.",
+        none=True,
+    )
+    tracing: str = _key(
+        "CACHE_TRACING",
+        "auto",
+        parsing.choice("auto", "always", "off"),
+        '"auto", "always" or "off"',
+        "When OpenTelemetry spans are made: inside of a span that is recorded, always, or never.",
+    )
+    trace_keys: str = _key(
+        "CACHE_TRACE_KEYS",
+        "hash",
+        parsing.choice("hash", "full", "off"),
+        '"hash", "full" or "off"',
+        "How spans show a key: as a hash keyed with SECRET_KEY, as it is, or not at all.",
+    )
+    tracer_provider: Any = _key(
+        "CACHE_TRACER_PROVIDER",
+        None,
+        parsing.tracer_provider,
+        "an object with get_tracer, or None for that of FlaskCachingInstrumentor, else the global "
+        "one",
+        "Where the tracer comes from.",
+        none=True,
+    )
     key_strategy: KeyStrategy = _key(
         "CACHE_KEY_STRATEGY",
         "compatible",

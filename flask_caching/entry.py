@@ -118,6 +118,8 @@ class Entry:
         vary: Names and values of the request headers that the response varies on.
         reads: What the view was seen to read while it made this: a subset of
             ``{"host", "query", "root", "scheme"}``.
+        size: Bytes of the stored form, of an entry that was read from bytes or made into them;
+            0 of any other. Set by :class:`flask_caching.serializers.Codec`, never copied.
     """
 
     __slots__ = (
@@ -128,6 +130,7 @@ class Entry:
         "payload",
         "reads",
         "sealed",
+        "size",
         "vary",
         "versions",
         "witness",
@@ -157,6 +160,7 @@ class Entry:
         self.versions = versions
         self.vary = vary
         self.reads = reads
+        self.size = 0
 
     @property
     def asker(self) -> Witness | None:

@@ -144,11 +144,13 @@ class UnreadableEntry(CacheError, ValueError):
     Attributes:
         reason: One word for a counter: ``foreign``, ``version``, ``secret``, ``signature``,
             ``truncated`` or ``value``.
+        key: The key it was found under, where that is known; never part of the message.
     """
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str, key: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.key = key
 
 
 class UncacheableArgument(CacheError, TypeError):

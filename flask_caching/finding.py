@@ -70,10 +70,10 @@ class Finding:
             else:
                 entry = state.entries.get_entry(query.key)
         except UnreadableEntry as error:
-            state.failed("get", error, handled=True)
+            state.failed("get", error, handled=True, key=query.key)
             return MISS
         except Exception as error:
-            state.failed("get", error, handled=True)
+            state.failed("get", error, handled=True, key=query.key)
             lookup.outcome = "error"
             lookup.degraded = True
             return MISS
@@ -82,7 +82,7 @@ class Finding:
         if not (entry.created_at or self.takes_bare):
             # In a store of others: by the released library, or by who knows whom.
             foreign = UnreadableEntry("a value that this library did not write", "foreign")
-            state.failed("get", foreign, handled=True)
+            state.failed("get", foreign, handled=True, key=query.key)
             return MISS
         return self.judge(state, query, lookup, entry)
 
@@ -101,7 +101,7 @@ class Finding:
         try:
             value = state.codec.thaw(entry)
         except UnreadableEntry as error:
-            state.failed("get", error, handled=True)
+            state.failed("get", error, handled=True, key=query.key)
             return MISS
         if value is None and not self.cache_none:
             return MISS
@@ -149,11 +149,9 @@ class Finding:
         stored = entry.asker
         if stored is None or policy == "allow":
             return False
-        if entry.sealed:
-            asked = state.codec.seal(asked)
         kind = difference(
             stored,
-            asked,
+            state.codec.seal(asked) if entry.sealed else asked,
             entry.reads,
             other_hosts=state.refuses_other_hosts,
             other_queries=self.query_matters(),
@@ -163,6 +161,7 @@ class Finding:
         refused = policy == "refuse" or kind == "host"
         action = "refused" if refused else "reported"
         lookup.collision = Collision(query.key, kind, action, stored, asked)
+        state.collided(lookup.target, lookup.collision)
         return refused
 
     # Versions.

@@ -21,7 +21,7 @@ from .driving import Pending, Step, call_only, drive, drive_async
 from .entry import Entry
 from .errors import RefusedEntry, SerializationError
 from .lease import Leasing
-from .observer import Load, Lookup, Target, Wait
+from .observer import Bypass, Load, Lookup, Target, Wait
 from .parsing import warn_user
 from .query import Query, variant_of
 from .responses import Admission
@@ -69,8 +69,9 @@ class ReadThrough(Leasing):
                     lookup.outcome, lookup.saved_seconds = outcome, 0.0
                     return value
                 versions = self.current_versions(state, query, lookup)
-            with Load(state.observer, lookup.target, _name(self.function)) as load:
-                value = yield from self.run_function(query)
+            load = flight.load = Load(state.observer, lookup.target, _name(self.function))
+            with load:
+                value = yield from self.run_function(query, load)
             value, landing = self._settle(state, query, lookup, flight, value, load, versions)
         finally:
             state.flights.land(flight, landing)
@@ -102,8 +103,11 @@ class ReadThrough(Leasing):
             elif begun[1]:
                 return begun[0], versions, MISS
             else:
-                with Wait(state.observer, lookup.target) as wait:
-                    result: Result | None = yield begun[0], deadline - time.monotonic()
+                flight, wait = begun[0], Wait(state.observer, lookup.target)
+                wait.load = flight.load
+                with wait:
+                    result: Result | None = yield flight, deadline - time.monotonic()
+                    wait.load = flight.load
                     value = self._landed(state, query, lookup, result)
                     wait.served = value is not MISS
                 # One of those who waited for a load that failed leads the next one. If that
@@ -151,7 +155,7 @@ class ReadThrough(Leasing):
         try:
             form, payload = state.codec.freeze(snapshot)
         except SerializationError as error:
-            state.failed("set", error, handled=True)
+            state.failed("set", error, handled=True, key=query.key)
             lookup.stored, lookup.reason = "error", "serialization"
             return value, Landing.REFUSED
         timeout = self.timeout() if admission.timeout is None else admission.timeout
@@ -183,7 +187,7 @@ class ReadThrough(Leasing):
                 lookup.stored, lookup.reason = "refused", error.reason
                 return Landing.REFUSED
             except Exception as error:
-                state.failed("set", error, handled=True)
+                state.failed("set", error, handled=True, key=query.key)
                 lookup.stored, lookup.reason = "error", "backend"
                 lookup.degraded = True
                 return Landing.REFUSED
@@ -194,8 +198,8 @@ class ReadThrough(Leasing):
         query.entry = entry
         return entry
 
-    def run_function(self, query: Query) -> Generator[Step, Any, Any]:
-        """Have the function run; returns its value."""
+    def run_function(self, query: Query, load: Load) -> Generator[Step, Any, Any]:
+        """Have the function run, inside of ``load``; returns its value."""
         return (yield "call")
 
     # Calling. ``start`` is the decorator's own; the rest drives what it leaves to do.
@@ -247,9 +251,11 @@ class ReadThrough(Leasing):
     def force(self, state: AppState, query: Query, lookup: Lookup) -> Generator[Step, Any, Any]:
         """Load without looking, as ``forced_update`` asks. Not a lookup, so not counted as one."""
         state.observe(state.observer.bypassed, lookup.target, "forced_update")
-        if state.config.enable_signals:
-            self.signal(query, lookup)
-        value = yield from self.load(state, query, lookup, forced=True)
+        with Bypass(state.observer, lookup.target, "forced_update") as bypass:
+            lookup.key, bypass.lookup = query.key, lookup
+            if state.config.enable_signals:
+                self.signal(query, lookup)
+            value = yield from self.load(state, query, lookup, forced=True)
         state.observe(state.observer.stored, lookup.target, lookup.stored, lookup.reason)
         lookup.reason = "forced_update"
         return self.finished(state, query, lookup, value)
@@ -263,9 +269,11 @@ class ReadThrough(Leasing):
 
     def bypass(self, state: AppState | None, reason: str, target: Target | None = None) -> Pending:
         """Run the function without asking the store."""
-        if state is not None:
-            state.observe(state.observer.bypassed, target or self.target, reason)
-        return Pending(call_only())
+        if state is None:
+            return Pending(call_only())
+        target = target or self.target
+        state.observe(state.observer.bypassed, target, reason)
+        return Pending(_call_inside(Bypass(state.observer, target, reason)))
 
     def wrapper(self) -> Any:
         """A function to put in the decorated one's place; async if that is."""
@@ -283,6 +291,11 @@ class ReadThrough(Leasing):
             return self.call(args, kwargs)
 
         return call
+
+
+def _call_inside(bypass: Bypass) -> Generator[Step, Any, Any]:
+    with bypass:
+        return (yield "call")
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 from .typing import Source
 
 __all__ = [
+    "Bypass",
     "Collision",
     "Load",
     "Lookup",
@@ -87,8 +88,9 @@ class Collision:
         kind: What differs: ``endpoint`` (or another function), ``arguments``, ``method``,
             ``host`` or ``query``.
         action: ``reported`` (the entry was served) or ``refused`` (it was treated as a miss).
-        stored: The witness kept in the entry.
-        asked: The witness of the request that found it.
+        stored: The witness kept in the entry; its fields are keyed hashes where the entry was
+            read from bytes.
+        asked: The witness of the request that found it, always plain.
     """
 
     __slots__ = ("action", "asked", "key", "kind", "stored")
@@ -104,21 +106,22 @@ class Collision:
 class _Bracket:
     """A fact about something that takes time, and the context manager around that time."""
 
-    #: Where an observer may keep what it needs between start and finish (a span, say).
-    state: Any = None
     #: What ended it, if it was an exception.
     error: BaseException | None = None
 
     def __init__(self, observer: Observer, target: Target) -> None:
         self.observer = observer
         self.target = target
+        #: Where an observer may keep what it needs between start and finish (a span, say).
+        self.state: Any = None
 
 
 class Lookup(_Bracket):
     """One decorated call, fragment or value read that asked the store.
 
     Attributes:
-        key: The key that was asked for (for several, see ``counts``).
+        key: The key that was asked for.
+        keys: The keys of a read of many.
         outcome: How it ended, see :data:`Outcome`.
         counts: For a read of many keys, outcome to number of keys; ``None`` for one key.
         saved_seconds: On a hit, how long the stored value took to compute (0 if unknown).
@@ -129,6 +132,7 @@ class Lookup(_Bracket):
     """
 
     key: str = ""
+    keys: Sequence[str] = ()
     outcome: Outcome = "miss"
     counts: Mapping[str, int] | None = None
     saved_seconds: float = 0.0
@@ -196,9 +200,12 @@ class Load(_Timed):
     Attributes:
         function: Qualified name of what runs.
         duration: Seconds it took.
+        raised: What a view raised as its answer (``abort()``), which is no ``error`` here, since
+            it may be stored like any other.
     """
 
     name = "load"
+    raised: BaseException | None = None
 
     def __init__(self, observer: Observer, target: Target, function: str) -> None:
         super().__init__(observer, target)
@@ -210,11 +217,52 @@ class Wait(_Timed):
 
     Attributes:
         served: Whether the other load's value was used; else this caller loads as well.
+        load: The load that is waited for, if it is one of this process and has begun; seldom it
+            begins only after the wait has.
         duration: Seconds it waited.
     """
 
     name = "wait"
     served: bool = False
+    load: Load | None = None
+
+
+class Bypass(_Bracket):
+    """A decorated call that runs its function without having looked into the store.
+
+    Attributes:
+        reason: Why, one word, as :meth:`Observer.bypassed` is told it.
+        lookup: What ``forced_update`` loads and stores, which is never opened as a lookup;
+            ``None`` where nothing is stored.
+    """
+
+    lookup: Lookup | None = None
+
+    def __init__(self, observer: Observer, target: Target, reason: str) -> None:
+        super().__init__(observer, target)
+        self.reason = reason
+
+    def __enter__(self) -> Bypass:
+        self._tell("started")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.error = error
+        self._tell("finished")
+
+    def _tell(self, moment: str) -> None:
+        try:
+            # Observers of others may be older than this bracket is.
+            tell = getattr(self.observer, f"bypass_{moment}", None)
+            if tell is not None:
+                tell(self)
+        except Exception as fault:
+            report_fault(f"observer.bypass_{moment}", fault)
 
 
 class Observer(Protocol):
@@ -225,6 +273,10 @@ class Observer(Protocol):
 
     def wrap(self, backend: BackendT) -> BackendT:
         """Return what is used instead of ``backend``: a wrapper around it, or itself."""
+        ...
+
+    def views_known(self, targets: Sequence[Target]) -> None:
+        """The views behind the cache, told when the application's first request begins."""
         ...
 
     def lookup_started(self, lookup: Lookup) -> None:
@@ -255,6 +307,18 @@ class Observer(Protocol):
         """A decorated call did not look: ``unless``, ``method``, ``no_request``, ..."""
         ...
 
+    def bypass_started(self, bypass: Bypass) -> None:
+        """The function of a call that :meth:`bypassed` was told of is about to run."""
+        ...
+
+    def bypass_finished(self, bypass: Bypass) -> None:
+        """It returned, or raised ``bypass.error``."""
+        ...
+
+    def collided(self, target: Target, collision: Collision) -> None:
+        """A lookup found the entry of another request; told while it goes on."""
+        ...
+
     def stored(self, target: Target, result: str, reason: str) -> None:
         """The application wrote a value itself; ``result`` and ``reason`` as in a lookup."""
         ...
@@ -278,6 +342,9 @@ class NullObserver:
     def wrap(self, backend: BackendT) -> BackendT:
         return backend
 
+    def views_known(self, targets: Sequence[Target]) -> None:
+        return None
+
     def lookup_started(self, lookup: Lookup) -> None:
         return None
 
@@ -297,6 +364,15 @@ class NullObserver:
         return None
 
     def bypassed(self, target: Target, reason: str) -> None:
+        return None
+
+    def bypass_started(self, bypass: Bypass) -> None:
+        return None
+
+    def bypass_finished(self, bypass: Bypass) -> None:
+        return None
+
+    def collided(self, target: Target, collision: Collision) -> None:
         return None
 
     def stored(self, target: Target, result: str, reason: str) -> None:

@@ -256,6 +256,20 @@ def metric_name(value: Any) -> str:
     return name
 
 
+def tracer_provider(value: Any) -> Any:
+    """A tracer provider of OpenTelemetry, or what quacks like one; None for another's choice."""
+    if value is None or callable(getattr(value, "get_tracer", None)):
+        return value
+    raise TypeError("it has no get_tracer method")
+
+
+def meter_provider(value: Any) -> Any:
+    """A meter provider of OpenTelemetry, or what quacks like one; None for the global one."""
+    if value is None or callable(getattr(value, "get_meter", None)):
+        return value
+    raise TypeError("it has no get_meter method")
+
+
 def registry(value: Any) -> Any:
     """A registry of prometheus_client, or what quacks like one; None for the default one."""
     if value is None or callable(getattr(value, "register", None)):

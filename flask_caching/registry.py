@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from .cached import CachedPolicy
 from .memoized import MemoizePolicy
+from .observer import Target
 from .utils import dotted_name
 from .views import callables_behind
 
@@ -41,6 +43,14 @@ class Registry:
             if policy is not None:
                 found.append(policy)
         return found
+
+    def targets(self, view_functions: Mapping[str, Any]) -> list[Target]:
+        """What an application's cached and memoized views are counted under."""
+        return [
+            policy.target_at(endpoint) if isinstance(policy, CachedPolicy) else policy.target
+            for endpoint, view in view_functions.items()
+            for policy in self.behind(view)
+        ]
 
     def of(self, function: Any, kind: type[Policy] | None = None) -> Policy:
         """The policy behind a decorated function, or behind its ``uncached``.

@@ -251,6 +251,8 @@ class Codec:
     def dumps(self, entry: Entry, key: str = "") -> bytes:
         """The byte form of an entry: a header, the rest of the metadata, the payload.
 
+        Its length is noted in the entry's ``size``.
+
         Args:
             entry: The entry.
             key: What it will be stored under; :meth:`loads` has to be given the same.
@@ -273,9 +275,10 @@ class Codec:
         start = (MAGIC, _VERSION, entry.form, flags, *fields, size)
         header = _HEADER.pack(*start, 0)
         header = _HEADER.pack(*start, _checksum(bound, header, body))
-        if flags & _SIGNED:
-            return header + self._mac(bound, header, body) + body
-        return header + body
+        mac = self._mac(bound, header, body) if flags & _SIGNED else b""
+        data = header + mac + body
+        entry.size = len(data)
+        return data
 
     def _dump_metadata(self, entry: Entry) -> tuple[int, bytes, tuple[Any, ...]]:
         """The flags, the metadata behind the header, and that in the header."""
@@ -320,9 +323,11 @@ class Codec:
         if _checksum(bound, data, body) != checksum:
             raise UnreadableEntry("the entry is damaged, cut off, or of another key", "truncated")
         try:
-            return _entry(_FORMS[form], header, data[begin:])
+            entry = _entry(_FORMS[form], header, data[begin:])
         except Exception as error:
             raise UnreadableEntry(f"the entry cannot be read: {error!r}", "truncated") from error
+        entry.size = len(data)
+        return entry
 
     def seal(self, witness: Witness) -> Witness:
         """A witness as keyed hashes (blake2b, 8 bytes), equal for equal identities."""

@@ -20,6 +20,7 @@ from enum import Enum
 from typing import TypeAlias, TypeVar
 
 from .entry import Entry
+from .observer import Load
 
 __all__ = ["Flight", "Landing", "Result", "SingleFlight"]
 
@@ -49,6 +50,7 @@ class Flight:
         versions: The versions that the value is made under; of no use to callers under others.
         shared: Whether others may wait for it; not for a load that is known to store nothing.
         alone: Whether it runs whatever others do, in other processes as well.
+        load: What the observer is told of it; ``None`` until the function runs.
         landed: Resolves to the load's :data:`Result`; awaitable through ``asyncio.wrap_future``.
         thread: The thread it was begun in.
         number: Grows from one flight to the next.
@@ -61,6 +63,7 @@ class Flight:
         "alone",
         "key",
         "landed",
+        "load",
         "lock",
         "number",
         "shared",
@@ -76,6 +79,7 @@ class Flight:
         self.versions = versions
         self.shared = shared
         self.alone = False
+        self.load: Load | None = None
         self.thread = threading.get_ident()
         self.number = 0
         self.landed: Future[Result] = Future()

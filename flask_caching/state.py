@@ -6,11 +6,10 @@ configuration, backend, codec and observer, held here and nowhere else.
 
 from __future__ import annotations
 
-import logging
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from flask import Flask
 
@@ -20,14 +19,14 @@ from .breaker import BreakerState
 from .config import CacheConfig
 from .entry import Entry, Form
 from .errors import UnreadableEntry
-from .observer import Observer, report_fault
+from .keyhash import KeyHash
+from .logs import EventLog
+from .observer import Collision, Observer, Target, report_fault
 from .serializers import Codec
 from .singleflight import SingleFlight
 from .switch import SWITCH_KEY, Switch
 
-__all__ = ["AppState", "EntryStore"]
-
-logger = logging.getLogger("flask_caching")
+__all__ = ["AppState", "EntryStore", "secret_of"]
 
 #: Timeouts that a version lives in a store that cannot move its expiry.
 _VERSION_LIVES = 10
@@ -37,9 +36,6 @@ _VERSION_LEAST = 3600.0
 
 #: Version keys that are known to exist, at most.
 _VERSIONS_REMEMBERED = 10_000
-
-#: Seconds between two log lines about the same kind of failure.
-_LOG_INTERVAL = 60.0
 
 
 class EntryStore(Protocol):
@@ -54,6 +50,12 @@ class EntryStore(Protocol):
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool: ...
 
     def add_entry(self, key: str, entry: Entry) -> bool: ...
+
+
+def secret_of(app: Flask) -> bytes:
+    """An application's secret key; empty if it has none."""
+    secret = app.secret_key or b""
+    return secret.encode() if isinstance(secret, str) else secret
 
 
 def _unchanged(key: str) -> str:
@@ -72,6 +74,7 @@ class AppState:
         stored_key: From a decorator's key to the one that the store has.
         codec: Between values and snapshots.
         observer: Who watches.
+        log: Where what matters is written down.
         flights: The loads under way.
         keeps: Whether the backend keeps anything at all.
         shared: Whether other processes see what this one stores.
@@ -85,7 +88,6 @@ class AppState:
 
     __slots__ = (
         "__weakref__",
-        "_logged",
         "app",
         "backend",
         "codec",
@@ -93,6 +95,7 @@ class AppState:
         "entries",
         "flights",
         "keeps",
+        "log",
         "observer",
         "refuses_other_hosts",
         "route_check",
@@ -110,11 +113,14 @@ class AppState:
         self.app = weakref.ref(app)
         self.config = config
         self.backend = backend
-        self.store: EntryStore = backend
-        self.entries: EntryStore = backend
+        # A wrapper may have the entry level by itself, which is quicker.
+        by_itself = hasattr(type(cast("object", backend)), "entry_level")
+        self.store: EntryStore = backend.entry_level if by_itself else backend
+        self.entries: EntryStore = self.store
         self.stored_key: Callable[[str], str] = _unchanged
         self.codec = codec
         self.observer = observer
+        self.log = EventLog(config.name, KeyHash(secret_of(app)))
         self.keeps = not isinstance(backend, NullCache)
         # Where caching is off nobody may get what was made for another one, not even at once.
         coalesce = config.single_flight != "off" and self.keeps
@@ -130,7 +136,6 @@ class AppState:
             or getattr(app, "subdomain_matching", False)
         )
         self.route_check: Callable[..., None] | None = None
-        self._logged: dict[str, float] = {}
 
     @property
     def distributed(self) -> bool:
@@ -208,35 +213,42 @@ class AppState:
         form, payload = self.codec.freeze(value)
         return Entry(form, payload, created_at=time.time(), expires_at=self.expiry(timeout))
 
-    def failed(self, operation: str, error: Exception, *, handled: bool) -> None:
+    def failed(self, operation: str, error: Exception, *, handled: bool, key: str = "") -> None:
         """Count a failure of the store or a codec, and log it at a limited rate.
 
         Args:
             operation: The backend operation that failed.
             error: What it raised.
             handled: Whether the application goes on without noticing.
+            key: The key it was about, where it is known.
         """
         try:
             self.observer.failed(operation, error, handled)
         except Exception as fault:
             report_fault("observer.failed", fault)
-        kind = f"{operation} {type(error).__name__} {getattr(error, 'reason', '')}".strip()
-        now = time.monotonic()
-        if handled and now - self._logged.get(kind, -_LOG_INTERVAL) >= _LOG_INTERVAL:
-            self._logged[kind] = now
-            unreadable = isinstance(error, UnreadableEntry)
-            logger.warning(
-                "cache %r: %s failed, going on without it: %s: %s",
-                self.config.name,
-                operation,
-                type(error).__name__,
-                error,
-                exc_info=None if unreadable else error,
-            )
+        if not handled:
+            return
+        unreadable = isinstance(error, UnreadableEntry)
+        reason: str = getattr(error, "reason", "")
+        text = self.log.hide(key, str(error))
+        self.log.write(
+            "cache.entry_unreadable" if unreadable else "cache.failed",
+            "%s failed, going on without it: %s: %s",
+            operation,
+            type(error).__name__,
+            text,
+            kind=f"{operation} {type(error).__name__} {reason}",
+            key=key,
+            # The traceback says in its last line what the error says.
+            error=None if unreadable or text != str(error) else error,
+            operation=operation,
+            error_type=type(error).__name__,
+            reason=reason,
+        )
 
     def unreadable(self, error: UnreadableEntry) -> None:
         """Count one of several entries that could not be read and was taken for missing."""
-        self.failed("get_many", error, handled=True)
+        self.failed("get_many", error, handled=True, key=error.key)
 
     def breaker_changed(self, before: BreakerState, after: BreakerState) -> None:
         """Tell, and log, that a cache server is left alone from now on, or asked again."""
@@ -245,14 +257,37 @@ class AppState:
         if tell is not None:
             self.observe(tell, before, after)
         if (before, after) == ("closed", "open"):
-            logger.warning(
-                "cache %r: its server failed %d times in a row and is left alone for now; "
-                "decorated functions run without it",
-                self.config.name,
+            self.log.write(
+                "cache.breaker_opened",
+                "its server failed %d times in a row and is left alone for now; decorated "
+                "functions run without it",
                 self.config.breaker_threshold,
+                failures=self.config.breaker_threshold,
             )
         elif after == "closed":
-            logger.warning("cache %r: its server answers again", self.config.name)
+            self.log.write("cache.breaker_closed", "its server answers again")
+
+    def collided(self, target: Target, collision: Collision) -> None:
+        """Tell of a collision; log it when it is first seen on a target, and now and then after."""
+        # Observers of others may be older than this is.
+        tell = getattr(self.observer, "collided", None)
+        if tell is not None:
+            self.observe(tell, target, collision)
+        self.log.write(
+            "cache.collision",
+            "one key for different requests: %s %r found an entry that differs in its %s, which "
+            "was %s",
+            target.source,
+            target.name,
+            collision.kind,
+            "refused" if collision.action == "refused" else "served",
+            kind=f"{target.source} {target.name} {collision.kind}",
+            key=collision.key,
+            source=target.source,
+            target=target.name,
+            kind_of_collision=collision.kind,
+            action=collision.action,
+        )
 
     def observe(self, tell: Callable[..., None], *facts: object) -> None:
         """Tell the observer something; what it raises is its own fault."""

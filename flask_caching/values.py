@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -74,13 +75,18 @@ class ValueOperations:
         """The values of ``keys`` in their order, ``None`` for those that are not there."""
         state = self.state()
         with Lookup(state.observer, _DIRECT) as lookup:
+            lookup.keys, lookup.counts = keys, {"error": len(keys)}
             entries = attempt(state, "get_many", None, state.store.get_entries, keys, lookup=lookup)
             if entries is None:
-                lookup.counts = {"error": len(keys)}
                 return [None] * len(keys)
             values = [MISS if entry is None else thawed(state, entry) for entry in entries]
-            hits = sum(value is not MISS for value in values)
-            lookup.counts = {"hit": hits, "miss": len(keys) - hits}
+            found = [
+                entry
+                for entry, value in zip(entries, values, strict=True)
+                if entry is not None and value is not MISS
+            ]
+            lookup.counts = {"hit": len(found), "miss": len(keys) - len(found)}
+            lookup.saved_seconds = sum(entry.load_seconds for entry in found)
         return [None if value is MISS else value for value in values]
 
     def get_dict(self, *keys: str) -> dict[str, Any]:
@@ -182,14 +188,17 @@ class ValueOperations:
         state = self.state()
         state.flights.supersede_all()
         state.versions_seen.clear()
-        return bool(attempt(state, "clear", False, state.backend.clear))
+        cleared = bool(attempt(state, "clear", False, state.backend.clear))
+        if cleared:
+            state.log.write("cache.cleared", "it was cleared", level=logging.INFO)
+        return cleared
 
     def _read(self, state: AppState, lookup: Lookup, key: str) -> Any | Miss:
         """The value under ``key``, counted in ``lookup``."""
         try:
             entry = attempt(state, "get", None, state.store.get_entry, key, lookup=lookup)
         except UnreadableEntry as error:
-            state.failed("get", error, handled=True)
+            state.failed("get", error, handled=True, key=key)
             return MISS
         value = MISS if entry is None else thawed(state, entry)
         if entry is not None and value is not MISS:

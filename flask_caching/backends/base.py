@@ -34,6 +34,7 @@ from ..breaker import Breaker
 from ..entry import Entry
 from ..errors import UnreadableEntry
 from ..serializers import Codec
+from .peers import Call, Peer
 
 __all__ = [
     "NOTHING",
@@ -42,6 +43,7 @@ __all__ = [
     "EntryBackend",
     "KeyInfo",
     "KeyPage",
+    "SupportsDistinct",
     "SupportsKeys",
     "SupportsLocks",
     "SupportsSize",
@@ -245,6 +247,21 @@ class SupportsLocks(ABC):
         """Remove ``key`` if it holds the text ``token``, atomically. Returns whether it did."""
 
 
+class SupportsDistinct(ABC):
+    """The store can tell about how many different things several processes gave it."""
+
+    @abstractmethod
+    def add_distinct(self, key: str, members: Sequence[bytes], timeout: float) -> None:
+        """Count ``members`` under a reserved key, which expires ``timeout`` seconds from now."""
+
+    @abstractmethod
+    def count_distinct(self, *keys: str) -> int:
+        """About how many different members were added to any of ``keys``.
+
+        In a cluster their names must have the same text in braces, so that one node has them all.
+        """
+
+
 class SupportsSize(ABC):
     """The store lives in this process, or on this machine, and knows how much it holds.
 
@@ -287,6 +304,23 @@ class EntryBackend(BaseCache):
         self.codec = Codec()
         self.on_unreadable: Callable[[UnreadableEntry], None] | None = None
         self._clock = clock or wall_clock
+
+    # Where it is, for whoever watches.
+
+    @property
+    def peer(self) -> Peer | None:
+        """The server that is asked; ``None`` where there is none."""
+        return None
+
+    def call_of(self, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Call:
+        """How a call of a method of this backend reaches its server.
+
+        Args:
+            method: A method of the value level or of the entry level.
+            args: The call's arguments; those of the entry level by position.
+            options: Its keyword arguments.
+        """
+        return Call("")
 
     # The entry level, which a backend implements.
 

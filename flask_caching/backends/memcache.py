@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Self
 
 from flask import Flask
@@ -291,6 +292,9 @@ class SASLMemcachedCache(MemcachedBackend):
             "password": "CACHE_MEMCACHED_PASSWORD",
         }
         return cls(*args, **options_of(config, args, kwargs, positional, keys))
+
+    # The binary protocol has no meta commands; a new generation is a value like any other.
+    _COMMANDS = MappingProxyType({**MemcachedBackend._COMMANDS, "has": "get", "clear": "set"})
 
     @cached_property
     def _client(self) -> Any:

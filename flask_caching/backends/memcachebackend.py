@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from ..entry import Entry, Form
 from ..errors import BackendError, RefusedEntry, UnreadableEntry
 from .base import NOTHING, SupportsLocks, SupportsTouch, normalize_timeout
 from .memcachecounting import count, fits, from_digits, to_digits
 from .memcachekeys import Space
+from .memcachelink import Link
 from .memcacheops import (
     LARGEST_VALUE,
     UNKNOWN,
@@ -24,6 +26,7 @@ from .memcacheops import (
     too_large,
 )
 from .memcacheservers import AT_ONCE, NamedOp, Servers
+from .peers import Call, Peer
 from .wire import WireBackend, bare_number
 
 __all__ = ["MemcachedBackend"]
@@ -49,6 +52,35 @@ class MemcachedBackend(WireBackend, SupportsTouch, SupportsLocks):
         key_prefix: As given; it may be changed.
     """
 
+    _links: Sequence[Link]
+
+    #: What the servers are asked by each method, in the text protocol's words.
+    _COMMANDS: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "add": "add",
+            "add_entry": "add",
+            "dec": "incr",
+            "delete": "delete",
+            "delete_many": "delete",
+            "get": "get",
+            "get_dict": "get",
+            "get_entries": "get",
+            "get_entry": "get",
+            "get_many": "get",
+            "has": "mg",
+            "inc": "incr",
+            "release_lock": "cas",
+            "set": "set",
+            "set_entry": "set",
+            "set_many": "set",
+            "touch": "touch",
+            "ttl": "mg",
+            # Walks through everything that the servers hold.
+            "clear": "lru_crawler",
+            "keys": "lru_crawler",
+        }
+    )
+
     def __init__(
         self,
         default_timeout: float,
@@ -58,6 +90,19 @@ class MemcachedBackend(WireBackend, SupportsTouch, SupportsLocks):
         super().__init__(default_timeout, ignore_delete_many_errors)
         self.key_prefix = key_prefix or ""
         self._space = Space("")
+
+    @property
+    def peer(self) -> Peer:
+        if len(self._links) != 1:
+            return Peer("memcached")
+        address = self._links[0].address
+        if isinstance(address, str):
+            return Peer("memcached", address)
+        return Peer("memcached", address[0], address[1])
+
+    def call_of(self, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Call:
+        # No client library is asked, only connections.
+        return Call(self._COMMANDS.get(method, ""))
 
     def _use(self, servers: Servers) -> None:
         self._servers = servers
@@ -249,13 +294,17 @@ class MemcachedBackend(WireBackend, SupportsTouch, SupportsLocks):
         number = bare_number(entry)
         if number is None or not fits(number):
             return self.codec.dumps(entry, key)
-        return to_digits(number)
+        digits = to_digits(number)
+        entry.size = len(digits)
+        return digits
 
     def _unpack(self, key: str, data: bytes) -> Entry:
         number = from_digits(data)
         if number is None:
             return self.codec.loads(data, key)
-        return Entry(Form.PLAIN, number, created_at=0.0)
+        entry = Entry(Form.PLAIN, number, created_at=0.0)
+        entry.size = len(data)
+        return entry
 
     def _store(self, space: Space, key: str, entry: Entry, how: Any) -> Store | None:
         """The request to store an entry; ``None`` if it has expired.

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from .peers import Call, Peer
+from .rediscalls import Path, command_of, pipeline_functions
 from .redisops import RedisBackend
 from .redisscan import Command, Server
 
@@ -66,6 +68,27 @@ class OneServer(RedisBackend):
     def _read_client(self, client: Any) -> None:
         self._reader = client
         self._ask = client.execute_command
+
+    @property
+    def peer(self) -> Peer:
+        options = getattr(getattr(self._writer, "connection_pool", None), "connection_kwargs", {})
+        database = str(options.get("db") or 0)
+        if "path" in options:
+            return Peer("redis", str(options["path"]), None, database)
+        if "host" in options:
+            return Peer("redis", str(options["host"]), int(options.get("port", 6379)), database)
+        # A master that Sentinels name.
+        return Peer("redis", None, None, database)
+
+    def call_of(self, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Call:
+        command, path = command_of(method, args, options, self.default_timeout)
+        if path is Path.FETCH:
+            # Over a connection, unless it is the client's own function.
+            return Call(command, (self._ask,))
+        if path is Path.PIPELINE:
+            return Call(command, pipeline_functions(self._writer))
+        client = self._reader if path is Path.READ else self._writer
+        return Call(command, (client.execute_command,))
 
     def _fetch(self, name: bytes) -> bytes | None:
         client = self._reader
@@ -126,6 +149,7 @@ _REPLIES: Mapping[str, tuple[type, ...]] = MappingProxyType(
         "EXISTS": (int,),
         "INCRBY": (int,),
         "PEXPIRE": (int,),
+        "PFCOUNT": (int,),
         "PTTL": (int,),
         "UNLINK": (int,),
     }
@@ -194,6 +218,18 @@ class ManyServers(RedisBackend):
     """The nodes of a cluster, each key on one of them."""
 
     _nodes: Nodes
+
+    @property
+    def peer(self) -> Peer:
+        return Peer("redis", None, None, "0")
+
+    def call_of(self, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Call:
+        command, _ = command_of(method, args, options, self.default_timeout)
+        # Each node is asked for its keys one by one.
+        several = {"MGET": "PIPELINE GET"}
+        if method in ("delete_many", "unlink"):
+            several[command] = f"PIPELINE {command}"
+        return Call(several.get(command, command), may_turn=True)
 
     @property
     def _write_client(self) -> Any:

@@ -44,7 +44,11 @@ class WireBackend(EntryBackend):
             SerializationError: If the entry cannot be written.
         """
         number = bare_number(entry)
-        return self.codec.dumps(entry, key) if number is None else b"%d" % number
+        if number is None:
+            return self.codec.dumps(entry, key)
+        digits = b"%d" % number
+        entry.size = len(digits)
+        return digits
 
     def _unpack(self, key: str, data: bytes) -> Entry:
         """The entry in the bytes found under ``key``; a bare number has no ``created_at``.
@@ -56,7 +60,9 @@ class WireBackend(EntryBackend):
             # memcached pads a number that became shorter with spaces.
             digits = data.rstrip(b" ")
             if digits.removeprefix(b"-").isdigit():
-                return Entry(Form.PLAIN, int(digits), created_at=0.0)
+                entry = Entry(Form.PLAIN, int(digits), created_at=0.0)
+                entry.size = len(data)
+                return entry
         return self.codec.loads(data, key)
 
     def _unpack_or_miss(self, key: str, data: bytes | None) -> Entry | None:
@@ -66,6 +72,7 @@ class WireBackend(EntryBackend):
         try:
             return self._unpack(key, data)
         except UnreadableEntry as error:
+            error.key = key
             if self.on_unreadable is not None:
                 self.on_unreadable(error)
             return None

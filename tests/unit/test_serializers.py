@@ -196,6 +196,16 @@ def test_metadata_comes_back(codec: Codec) -> None:
     assert codec.dumps(found) == codec.dumps(entry)
 
 
+def test_the_size_is_that_of_the_bytes(codec: Codec) -> None:
+    """Known once an entry was made into bytes, or was made of them; a copy has none."""
+    entry = entry_of(codec, "value")
+    assert entry.size == 0
+    data = codec.dumps(entry, "k")
+    assert entry.size == len(data)
+    assert codec.loads(data, "k").size == len(data)
+    assert entry.replaced(entry.form, entry.payload, 0.0).size == 0
+
+
 EXAMPLES = [
     "text",
     b"bytes",
