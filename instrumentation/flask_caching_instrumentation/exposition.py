@@ -14,12 +14,13 @@ from flask import Blueprint, Flask, Response, current_app, request
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
-from .multiprocess import in_files, scrape_registry
+from .scraping import scrape_registry
+from .slots import in_files
 
 if TYPE_CHECKING:
     from .observer import Instrumentation
 
-__all__ = ["metrics_blueprint", "mount", "remember"]
+__all__ = ["instrumentation_of", "metrics_blueprint", "mount", "remember"]
 
 #: Where an application keeps its instrumentations, weakly: a cache set up anew has another one.
 _EXTENSION: Final = "flask_caching_instrumentation"
@@ -92,13 +93,23 @@ def _known(app: Flask) -> list[Instrumentation]:
     return [each for reference in references if (each := reference()) is not None]
 
 
-def _registry_of(cache: HasBackend | None) -> CollectorRegistry:
-    """The registry that a cache of the current application counts in."""
+def instrumentation_of(cache: HasBackend | None) -> Instrumentation | None:
+    """What watches a cache in the current application; ``None`` if nothing of ours does.
+
+    Args:
+        cache: The cache; ``None`` for the application's first.
+    """
     known = _known(current_app)
     if cache is not None:
         backend = cache.cache
         known = [each for each in known if each.wraps(backend)]
-    return known[0].registry if known else prometheus_client.REGISTRY
+    return known[0] if known else None
+
+
+def _registry_of(cache: HasBackend | None) -> CollectorRegistry:
+    """The registry that a cache of the current application counts in."""
+    known = instrumentation_of(cache)
+    return known.registry if known else prometheus_client.REGISTRY
 
 
 def mount(app: Flask, path: str, registry: CollectorRegistry) -> None:

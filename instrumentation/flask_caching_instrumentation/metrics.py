@@ -1,8 +1,8 @@
-"""The metric catalogue as data, and what a recorder of it must answer.
+"""The metric catalogue as data.
 
 Every family the package exports is described once, in :data:`CATALOGUE`: name, type, labels,
-help text and buckets. Two recorders read it: :mod:`.cells` counts in memory, and
-:mod:`.multiprocess` in the files that several workers share.
+help text, buckets, and how the gauges of several workers become one. What counts
+(:mod:`.recorder`), what exports (:mod:`.collector`, :mod:`.workers`) and the manual read it.
 
 No label ever holds a key, a path or a user. ``source`` and ``target`` say who asked: a view's
 endpoint, a function's dotted name or a fragment's name; the application's own calls have
@@ -14,9 +14,9 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
-from flask_caching.backends.base import SupportsSize
+import prometheus_client.utils
 
 __all__ = [
     "CATALOGUE",
@@ -27,17 +27,22 @@ __all__ = [
     "Children",
     "Family",
     "LabelSet",
+    "Merge",
     "Numbers",
     "Observe",
-    "Recorder",
     "Timing",
     "build_labels",
     "family",
     "full_name",
+    "go_string",
+    "installed_version",
     "telemetry_errors",
 ]
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+
+#: How the gauges of several live workers become one number.
+Merge: TypeAlias = Literal["sum", "max", "latest"]
 
 #: Label values in the order of :attr:`Family.labels`.
 LabelSet: TypeAlias = tuple[str, ...]
@@ -63,6 +68,11 @@ LOAD_BUCKETS: Final = (
     1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
 
+#: The byte form of an entry: from a number to the limits of memcached and beyond.
+SIZE_BUCKETS: Final = (
+    64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0, 16777216.0,
+)  # fmt: skip
+
 
 class Family(NamedTuple):
     """One metric family.
@@ -72,7 +82,8 @@ class Family(NamedTuple):
         kind: ``counter``, ``gauge`` or ``histogram``.
         labels: Label names, the common ones first.
         help: The help text; says the unit where the name does not.
-        buckets: A histogram's upper bounds, seconds, without infinity.
+        buckets: A histogram's upper bounds, in the unit of its name, without infinity.
+        merge: How the gauges of several live workers become one.
     """
 
     name: str
@@ -80,6 +91,7 @@ class Family(NamedTuple):
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = ()
+    merge: Merge = "sum"
 
 
 _ASKER: Final = (*COMMON, "source", "target")
@@ -154,6 +166,20 @@ CATALOGUE: Final[tuple[Family, ...]] = (
         "Lookups that found another request's entry under their key, by what differs.",
     ),
     Family(
+        "distinct_keys",
+        "gauge",
+        (*_ASKER, "window"),
+        "Different keys looked up within the window, estimated to 1 percent; those of all workers.",
+        merge="max",
+    ),
+    Family(
+        "item_size_bytes",
+        "histogram",
+        (*COMMON, "direction"),
+        "Bytes of entries read from and written to stores that keep bytes, metadata included.",
+        SIZE_BUCKETS,
+    ),
+    Family(
         "entries",
         "gauge",
         COMMON,
@@ -172,10 +198,24 @@ CATALOGUE: Final[tuple[Family, ...]] = (
         "Entries removed by those stores to make room, by reason.",
     ),
     Family(
+        "backend_up",
+        "gauge",
+        COMMON,
+        "1 if every server of the cache answered when it was last asked, 0 if one did not.",
+        merge="latest",
+    ),
+    Family(
         "breaker_state",
         "gauge",
         (*COMMON, "state"),
         "Circuit breakers of live workers that are open or half_open, one a server; else closed.",
+    ),
+    Family(
+        "backend_info",
+        "gauge",
+        (*COMMON, "type", "client", "serializer"),
+        "Always 1; the labels name the backend's class, its client library and the serializer.",
+        merge="max",
     ),
     Family(
         "dropped_labels_total",
@@ -194,6 +234,7 @@ CATALOGUE: Final[tuple[Family, ...]] = (
         "gauge",
         ("version", "python_version", "flask_version"),
         "Always 1; the labels name the versions in use.",
+        merge="max",
     ),
 )
 
@@ -228,49 +269,9 @@ class Add(Protocol):
 
 
 class Observe(Protocol):
-    """Adds one observation, in seconds, to one histogram."""
+    """Adds one observation, in the histogram's unit, to one histogram."""
 
-    def __call__(self, seconds: float, /) -> None: ...
-
-
-class Recorder(Protocol):
-    """Keeps the numbers of one application's cache.
-
-    Making a child is slow; what is returned for it is kept, and called on the hot path. Asking
-    for a child makes it exist at zero.
-    """
-
-    @property
-    def changed(self) -> Callable[[], None] | None:
-        """To be called after a write that may change a size; ``None`` where nobody needs it."""
-        ...
-
-    def counter(self, name: str, *labels: str) -> Add:
-        """What adds to the child of counter ``name`` with these label values."""
-        ...
-
-    def gauge(self, name: str, *labels: str) -> Add:
-        """What moves the child of gauge ``name``."""
-        ...
-
-    def histogram(self, name: str, *labels: str) -> Observe:
-        """What observes into the child of histogram ``name``."""
-        ...
-
-    def hits(self, *asker: str) -> Observe:
-        """What adds one hit, and the seconds it saved, for ``cache, backend, source, target``.
-
-        The call of the hot path; the same as two counters.
-        """
-        ...
-
-    def watch(self, labels: LabelSet, store: SupportsSize) -> None:
-        """Report how much ``store`` holds, as long as it exists; it is held weakly."""
-        ...
-
-    def read(self) -> Numbers:
-        """What was counted since this recorder was made, in this process."""
-        ...
+    def __call__(self, number: float, /) -> None: ...
 
 
 K = TypeVar("K")
@@ -296,6 +297,10 @@ class Children(dict[K, V]):
         return child
 
 
+#: A bucket's bound as Prometheus writes it; the client has no types for it.
+go_string = cast("Callable[[float], str]", cast("Any", prometheus_client.utils).floatToGoString)
+
+
 def telemetry_errors(faults: Mapping[str, int]) -> dict[LabelSet, int]:
     """Label values and counts of :data:`flask_caching.observer.faults`."""
     counts: dict[LabelSet, int] = {}
@@ -305,13 +310,18 @@ def telemetry_errors(faults: Mapping[str, int]) -> dict[LabelSet, int]:
     return counts
 
 
+def installed_version(name: str) -> str:
+    """The version of an installed distribution; ``unknown`` if it is none."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
 def build_labels() -> LabelSet:
     """Label values of ``build_info``."""
-
-    def installed(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return "unknown"
-
-    return installed("Flask-Caching"), platform.python_version(), installed("flask")
+    return (
+        installed_version("Flask-Caching"),
+        platform.python_version(),
+        installed_version("flask"),
+    )

@@ -27,7 +27,8 @@ def summarize(numbers: Numbers) -> Tree:
             "saved_seconds": s,
             "loads": {"ok": {"count": n, "seconds": s}, "error": {...}},
             "collisions": {kind: {"reported": n, "refused": n}},
-            "targets": {source: {target: {...}}},       # all of the above, for each target
+            "targets": {source: {target: {...}}},       # all of the above, for each target,
+                                                        # and "distinct_keys": {window: n}
             "loads_in_flight": n,
             "coalesced_loads": n,
             "duplicate_loads": n,
@@ -37,6 +38,8 @@ def summarize(numbers: Numbers) -> Tree:
             "breakers": {"open": n, "half_open": n},    # where the store is a server
             "entries": n, "entries_limit": n,           # where the store knows
             "evictions": {reason: n},                   # where the store knows
+            "item_bytes": {"read": {"count": n, "bytes": b}, "written": {...}},  # where it does
+            "up": True,                                 # where the store is a server, and was asked
         }
 
     Args:
@@ -49,6 +52,9 @@ def summarize(numbers: Numbers) -> Tree:
             own = targets.setdefault(source, {}).setdefault(target, _asked())
             put(whole, labels, value)
             put(own, labels, value)
+    for (source, target, window), value in _children(numbers, "distinct_keys"):
+        own = targets.setdefault(source, {}).setdefault(target, _asked())
+        own.setdefault("distinct_keys", {})[window] = round(_timing(value).seconds)
     summary: Tree = {**whole, "targets": targets}
     for short in ("loads_in_flight", "coalesced_loads", "duplicate_loads"):
         name = short if short == "loads_in_flight" else f"{short}_total"
@@ -62,10 +68,7 @@ def summarize(numbers: Numbers) -> Tree:
         counts["handled" if handled == "true" else "raised"] += _whole(value)
     summary |= {"operations": operations, "errors": errors}
     summary["dropped_labels"] = _by_label(numbers, "dropped_labels_total")
-    breakers = _by_label(numbers, "breaker_state")
-    if breakers:
-        summary["breakers"] = breakers
-    return summary | _store(numbers)
+    return summary | _store(numbers) | _server(numbers)
 
 
 def _asked() -> Tree:
@@ -106,6 +109,9 @@ def _put_load(tree: Tree, labels: list[str], value: float | Timing) -> None:
 
 def _put_collision(tree: Tree, labels: list[str], value: float | Timing) -> None:
     kind, action = labels
+    if not _whole(value):
+        # It exists at zero for alerts; a person asks what there was.
+        return
     _increase(tree["collisions"].setdefault(kind, {"reported": 0, "refused": 0}), action, value)
 
 
@@ -128,7 +134,28 @@ def _store(numbers: Numbers) -> Tree:
             store[name] = sum(values)
     if "entries" in store:
         store["evictions"] = _by_label(numbers, "evictions_total")
+    sizes = _sizes(numbers)
+    if sizes:
+        store["item_bytes"] = sizes
     return store
+
+
+def _server(numbers: Numbers) -> Tree:
+    """Whether the store's servers answer; nothing where there are none."""
+    server: Tree = {}
+    breakers = _by_label(numbers, "breaker_state")
+    if breakers:
+        server["breakers"] = breakers
+    for _, value in _children(numbers, "backend_up"):
+        server["up"] = bool(_whole(value))
+    return server
+
+
+def _sizes(numbers: Numbers) -> Tree:
+    return {
+        direction: {"count": _timing(value).calls, "bytes": int(_timing(value).seconds)}
+        for (direction,), value in _children(numbers, "item_size_bytes")
+    }
 
 
 def _children(numbers: Numbers, name: str) -> list[tuple[LabelSet, float | Timing]]:

@@ -1,23 +1,60 @@
-"""Stores that live in this process or on this machine, and what they say of themselves."""
+"""What is not counted but asked for when somebody reads: stores, servers, versions."""
 
 from __future__ import annotations
 
+import sys
 import weakref
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from flask_caching.backends.base import SupportsSize
+from flask_caching.breaker import Breaker
 from flask_caching.observer import report_fault
 
-from .metrics import Child, LabelSet
+from .metrics import Child, LabelSet, installed_version
+from .rows import Sums
 
-__all__ = ["Sums", "WatchedStore", "add_up"]
+__all__ = ["Watched", "WatchedBackend", "WatchedStore"]
 
-#: Numbers of gauges and counters, by series.
-Sums: TypeAlias = dict[Child, float]
+#: Backend labels of stores that all workers of a machine see alike.
+_SHARED_STORES: Final = frozenset({"filesystem"})
+
+#: Which distribution the client of a kind of server is.
+_CLIENTS: Final = {
+    "redis": "redis",
+    "redis_cluster": "redis",
+    "redis_sentinel": "redis",
+    "memcached": "pymemcache",
+}
+
+
+class Watched(Protocol):
+    """Something that is asked for its numbers.
+
+    Attributes:
+        shared: Whether all workers of a machine would answer alike, so that one answer is enough.
+    """
+
+    @property
+    def shared(self) -> bool: ...
+
+    def gauges(self) -> Sums:
+        """What it says of itself now; empty when it is gone, or does not know."""
+        ...
+
+    def counters(self) -> Sums:
+        """What it has counted in this process."""
+        ...
+
+    def begin_anew(self) -> None:
+        """Count from zero: this is a forked child now."""
+        ...
 
 
 class WatchedStore:
-    """A store whose size and evictions are reported. Held weakly; its counts outlive it.
+    """A store in this process or on this machine: its size, its limit and its evictions.
+
+    Held weakly; what it counted outlives it.
 
     Args:
         labels: The common labels.
@@ -28,47 +65,90 @@ class WatchedStore:
         self.labels = labels
         self._store = weakref.ref(store)
         self._evictions = store.evictions
-        self._told: Sums = {}
+        self._before: dict[str, int] = {}
 
     @property
-    def gone(self) -> bool:
-        """Whether the store does not exist any more."""
-        return self._store() is None
+    def shared(self) -> bool:
+        return self.labels[-1] in _SHARED_STORES
 
-    def sizes(self) -> Sums:
-        """What it holds, and its limit if it has one; empty when it is gone.
-
-        A store that fails to answer has no size; a scrape must not fail with it.
-        """
+    def gauges(self) -> Sums:
         store = self._store()
         if store is None:
             return {}
         try:
-            sizes: Sums = {("entries", self.labels): store.size()}
+            sizes: Sums = {("entries", self.labels): [store.size()]}
             if store.threshold:
-                sizes["entries_limit", self.labels] = store.threshold
+                sizes["entries_limit", self.labels] = [store.threshold]
         except Exception as fault:
+            # A scrape must not fail with a store.
             report_fault("metrics.entries", fault)
             return {}
         return sizes
 
-    def evictions(self) -> Sums:
-        """Its evictions since it was made."""
+    def counters(self) -> Sums:
         store = self._store()
         if store is not None:
             self._evictions = store.evictions
         return {
-            ("evictions_total", (*self.labels, reason)): count
+            ("evictions_total", (*self.labels, reason)): [count - self._before.get(reason, 0)]
             for reason, count in dict(self._evictions).items()
         }
 
-    def new_evictions(self) -> Sums:
-        """Its evictions since the last call of this method."""
-        before, self._told = self._told, self.evictions()
-        return {child: max(count - before.get(child, 0), 0) for child, count in self._told.items()}
+    def begin_anew(self) -> None:
+        self._before = dict(self._evictions)
 
 
-def add_up(sums: Sums, more: Sums) -> None:
-    """Add the numbers of ``more`` to those of ``sums``, in place."""
-    for child, number in more.items():
-        sums[child] = sums.get(child, 0) + number
+class WatchedBackend:
+    """Which backend it is, and whether its servers answer. No server is asked for it.
+
+    Held weakly where that can be.
+
+    Args:
+        labels: The common labels.
+        backend: The backend, without a wrapper.
+        serializer: What turns its values into bytes, in a word.
+    """
+
+    shared = False
+
+    def __init__(self, labels: LabelSet, backend: Any, serializer: str) -> None:
+        self.labels = labels
+        kind = f"{type(backend).__module__}.{type(backend).__qualname__}"
+        client = _client_of(labels[-1])
+        self._info: Child = ("backend_info", (*labels, kind, client, serializer))
+        self._backend: Callable[[], Any]
+        try:
+            self._backend = weakref.ref(backend)
+        except TypeError:
+            # It cannot be referenced weakly.
+            self._backend = lambda: backend
+
+    def gauges(self) -> Sums:
+        backend = self._backend()
+        if backend is None:
+            return {}
+        gauges: Sums = {self._info: [1]}
+        breakers: Sequence[Breaker] = tuple(getattr(backend, "breakers", ()))
+        if breakers:
+            for state in ("open", "half_open"):
+                count = sum(each.state == state for each in breakers)
+                gauges["breaker_state", (*self.labels, state)] = [count]
+        asked = [each for each in breakers if each.asked_at]
+        if asked:
+            up = all(each.up for each in asked)
+            gauges["backend_up", self.labels] = [up, max(each.asked_at for each in asked)]
+        return gauges
+
+    def counters(self) -> Sums:
+        return {}
+
+    def begin_anew(self) -> None:
+        return None
+
+
+def _client_of(backend: str) -> str:
+    """The client library of a kind of backend and its version; empty where there is none."""
+    name = _CLIENTS.get(backend, "")
+    if name == "pymemcache" and name not in sys.modules:
+        name = "python-binary-memcached"
+    return f"{name} {installed_version(name)}" if name else ""

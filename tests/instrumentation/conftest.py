@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,6 +58,8 @@ def look_up() -> Callable[..., Lookup]:
         with Lookup(observer, target) as lookup:
             for name, value in facts.items():
                 setattr(lookup, name, value)
+            if lookup.collision is not None:
+                observer.collided(target, lookup.collision)
         return lookup
 
     return run
@@ -70,3 +73,91 @@ def no_faults() -> Iterator[None]:
     left = dict(faults)
     faults.clear()
     assert not left
+
+
+class Spans:
+    """What was traced, as the SDK's exporter in memory has it; for a test that asks for it.
+
+    Attributes:
+        provider: For ``CACHE_TRACER_PROVIDER``.
+    """
+
+    def __init__(self) -> None:
+        sdk = pytest.importorskip("opentelemetry.sdk.trace")
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+        self._exporter = InMemorySpanExporter()
+        self.provider = sdk.TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+
+    def root(self, name: str = "request") -> Any:
+        """A span of the application's: ``with spans.root(): ...``."""
+        return self.provider.get_tracer("tests").start_as_current_span(name)
+
+    def all(self) -> list[Any]:
+        """The spans that ended, in the order in which they began; ours are checked."""
+        found = sorted(self._exporter.get_finished_spans(), key=lambda span: span.start_time)
+        for span in found:
+            if span.name.startswith("cache."):
+                check_against_catalogue(span)
+        return found
+
+    def named(self, beginning: str) -> list[Any]:
+        """Those whose names begin like this."""
+        return [span for span in self.all() if span.name.startswith(beginning)]
+
+    def one(self, beginning: str) -> Any:
+        """The only one whose name begins like this."""
+        (span,) = self.named(beginning)
+        return span
+
+    def tree(self) -> list[str]:
+        """Their names, each with two spaces more than its parent's; functions by their own."""
+        spans = {span.context.span_id: span for span in self.all()}
+
+        def depth(span: Any) -> int:
+            parent = spans.get(span.parent.span_id) if span.parent else None
+            return 1 + depth(parent) if parent else 0
+
+        return [
+            "  " * depth(span) + re.sub(r"\S*<locals>\.", "", span.name) for span in spans.values()
+        ]
+
+    def clear(self) -> None:
+        self._exporter.clear()
+
+
+def check_against_catalogue(span: Any) -> None:
+    """A span of ours, and its events, have no attribute that the catalogue does not list."""
+    from flask_caching_instrumentation.spans import CATALOGUE
+
+    (doc,) = (doc for doc in CATALOGUE if doc.name.split()[0] == span.name.split()[0])
+    assert set(span.attributes) <= set(doc.attributes), span.name
+    assert span.kind.name in doc.kind
+    assert span.attributes["cache.name"]
+    assert (span.kind.name == "CLIENT") == ("db.system.name" in span.attributes)
+
+
+@pytest.fixture
+def spans() -> Spans:
+    """A tracer provider of this test's own, and what it recorded."""
+    return Spans()
+
+
+@pytest.fixture
+def traced(app: Flask, spans: Spans, registry: CollectorRegistry) -> Callable[..., Any]:
+    """Sets up a cache that is traced: ``traced(CACHE_TYPE="SimpleCache")``."""
+    from flask_caching import Cache
+
+    def build(app: Flask = app, **config: Any) -> Any:
+        app.secret_key = "secret"
+        config = {
+            "CACHE_TYPE": "SimpleCache",
+            "CACHE_METRICS_REGISTRY": registry,
+            "CACHE_TRACER_PROVIDER": spans.provider,
+            **config,
+        }
+        return Cache(app, config=config)
+
+    return build

@@ -10,7 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from flask_caching.errors import ConfigurationError
-from flask_caching_instrumentation.cells import CellCollector, CellRecorder, collector_for
+from flask_caching_instrumentation.collector import Collector, collector_for
+from flask_caching_instrumentation.recorder import Recorder
 
 HIT = ("cache", "simple", "view", "index", "hit")
 OPERATION = ("cache", "simple", "get", "hit")
@@ -24,13 +25,13 @@ def run_threads(count: int, work) -> None:
         thread.join()
 
 
-def lookups(recorder: CellRecorder) -> float:
+def lookups(recorder: Recorder) -> float:
     return recorder.read()["lookups_total"][HIT]
 
 
 def test_increments_of_eight_threads_are_all_counted():
     """No increment is lost between threads, nor when they end."""
-    recorder = CellCollector("t").open()
+    recorder = Collector("t").open()
     add = recorder.counter("lookups_total", *HIT)
     observe = recorder.histogram("operation_duration_seconds", *OPERATION)
 
@@ -46,7 +47,7 @@ def test_increments_of_eight_threads_are_all_counted():
 
 def test_a_scrape_during_writes_never_goes_backwards():
     """Sums read while threads count and end grow steadily up to the exact total."""
-    recorder = CellCollector("t").open()
+    recorder = Collector("t").open()
     add = recorder.counter("lookups_total", *HIT)
     seen = [0.0]
 
@@ -67,7 +68,7 @@ def test_a_scrape_during_writes_never_goes_backwards():
 
 def test_rows_of_ended_threads_are_folded():
     """A thousand short threads leave one row behind, and all that they counted."""
-    collector = CellCollector("t")
+    collector = Collector("t")
     recorder = collector.open()
     add = recorder.counter("lookups_total", *HIT)
     for _ in range(50):
@@ -79,7 +80,7 @@ def test_rows_of_ended_threads_are_folded():
 
 def test_a_child_made_after_a_thread_began_is_counted_by_it():
     """A row that is too short for a new child grows, for counters, pairs and histograms."""
-    recorder = CellCollector("t").open()
+    recorder = Collector("t").open()
     recorder.counter("lookups_total", *HIT)()
     observe = recorder.histogram("operation_duration_seconds", *OPERATION)
     observe(99.0)
@@ -94,7 +95,7 @@ def test_a_child_made_after_a_thread_began_is_counted_by_it():
 
 def test_the_same_child_asked_for_twice_is_one():
     """Equal labels share one series."""
-    recorder = CellCollector("t").open()
+    recorder = Collector("t").open()
     recorder.counter("lookups_total", *HIT)()
     recorder.counter("lookups_total", *HIT)(2)
     assert recorder.read()["lookups_total"] == {HIT: 3}
@@ -119,8 +120,8 @@ def test_an_observation_falls_in_the_bucket_whose_bound_it_does_not_exceed(secon
     assert buckets["+Inf"] == 1
 
 
-def test_counters_outlive_their_application_and_gauges_do_not():
-    """When nothing can count any more, counters are kept and gauges dropped."""
+def test_no_series_is_shown_of_an_application_that_is_gone_and_counters_go_on():
+    """When nothing can count any more its series end; an application like it continues them."""
     registry = CollectorRegistry()
     collector = collector_for(registry, "t")
     recorder = collector.open()
@@ -134,10 +135,13 @@ def test_counters_outlive_their_application_and_gauges_do_not():
     assert registry.get_sample_value("t_lookups_total", labels) == 7
     del add
     gc.collect()
-    assert registry.get_sample_value("t_lookups_total", labels) == 7
+    assert registry.get_sample_value("t_lookups_total", labels) is None
     assert not collector._books
     in_flight = {"cache": "cache", "backend": "simple", "source": "view"}
     assert registry.get_sample_value("t_loads_in_flight", in_flight) is None
+    again = collector.open()
+    again.counter("lookups_total", *HIT)()
+    assert registry.get_sample_value("t_lookups_total", labels) == 8
 
 
 def test_two_applications_with_equal_labels_add_up_but_read_their_own():
@@ -176,7 +180,7 @@ def test_a_forked_child_counts_although_the_lock_was_held():
     """A fork while another thread holds the lock leaves a child that can count and scrape."""
     from flask_caching_instrumentation import cells
 
-    recorder = CellCollector("t").open()
+    recorder = Collector("t").open()
     add = recorder.counter("lookups_total", *HIT)
     add()
     held, done = threading.Event(), threading.Event()

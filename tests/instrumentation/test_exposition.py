@@ -119,8 +119,8 @@ def test_nothing_is_mounted_unless_asked(app, make):
 
 def test_two_caches_share_one_endpoint(app, make, look_up):
     """The same path asked for twice is mounted once, and shows both."""
-    for name in ("pages", "users"):
-        observer = make(CACHE_NAME=name, CACHE_METRICS_PATH="/metrics")
+    observers = [make(CACHE_NAME=name, CACHE_METRICS_PATH="/metrics") for name in ("a", "b")]
+    for observer in observers:
         observer.wrap(SimpleCache())
         look_up(observer, INDEX, outcome="hit")
     rules = [rule for rule in app.url_map.iter_rules() if rule.rule == "/metrics"]
@@ -130,10 +130,12 @@ def test_two_caches_share_one_endpoint(app, make, look_up):
 
 def test_two_paths_and_two_registries_are_two_endpoints(app, make, look_up):
     """Each path shows its own registry."""
+    observers = []
     for path, count in (("/one", 1), ("/two", 2)):
         observer = make(CACHE_METRICS_PATH=path, CACHE_METRICS_REGISTRY=CollectorRegistry())
         observer.wrap(SimpleCache())
         look_up(observer, INDEX, counts={"hit": count})
+        observers.append(observer)
     client = app.test_client()
     assert [hits(client.get(path).get_data(as_text=True)) for path in ("/one", "/two")] == [1, 2]
 

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from flask_caching import Cache
 from flask_caching.backends.base import BaseCache, EntryBackend
 from flask_caching.backends.nullcache import NullCache
 from flask_caching.backends.simplecache import SimpleCache
@@ -95,10 +96,30 @@ def test_collisions_are_counted_by_kind_and_action(observer, look_up, numbers):
     refused = Collision("k", "host", "refused", None, None)
     look_up(observer, INDEX, outcome="hit", collision=served)
     look_up(observer, INDEX, collision=refused)
-    assert numbers("key_collisions_total", "target", "kind", "action") == {
+    counted = numbers("key_collisions_total", "target", "kind", "action")
+    assert {labels: number for labels, number in counted.items() if number} == {
         ("index", "arguments", "reported"): 1,
         ("index", "host", "refused"): 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("policy", "action"), [("report", "reported"), ("refuse", "refused"), ("allow", None)]
+)
+def test_collisions_exist_at_zero_so_that_the_first_is_an_increase(
+    make, look_up, numbers, policy, action
+):
+    """Of a view every kind, with what would be done; another host is always refused."""
+    observer = make(CACHE_COLLISIONS=policy)
+    observer.wrap(SimpleCache())
+    look_up(observer, INDEX)
+    look_up(observer, SLOW)
+    expected = {
+        ("index", kind, "refused" if kind == "host" else action): 0
+        for kind in ("endpoint", "arguments", "method", "host", "query")
+    }
+    counted = numbers("key_collisions_total", "target", "kind", "action")
+    assert counted == (expected if action else {})
 
 
 def test_loads_are_timed_and_counted_while_they_run(observer, numbers):
@@ -380,10 +401,12 @@ def test_the_default_registry_is_prometheus_client_s(app, make):
 def test_namespaces_and_registries_are_kept_apart(make, look_up):
     """Each registry and namespace shows what was counted for it, and nothing else."""
     one, two = CollectorRegistry(), CollectorRegistry()
+    observers = []
     for registry, namespace, hits in ((one, "a", 1), (one, "b", 2), (two, "a", 3)):
         observer = make(CACHE_METRICS_REGISTRY=registry, CACHE_METRICS_NAMESPACE=namespace)
         observer.wrap(SimpleCache())
         look_up(observer, INDEX, counts={"hit": hits})
+        observers.append(observer)
     labels = {
         "cache": "cache",
         "backend": "simple",
@@ -452,7 +475,8 @@ def test_the_backend_s_label_is_its_kind(backend, label):
 
 def test_a_network_backend_s_failures_exist_at_zero(make, numbers):
     """So that the first is an increase that an alert can see."""
-    make().wrap(Ours())
+    observer = make()
+    observer.wrap(Ours())
     assert numbers("errors_total", "operation", "error_type", "handled") == {
         ("get", "serialization", "true"): 0,
         ("get", "connection", "true"): 0,
@@ -497,6 +521,7 @@ def test_stats_tell_the_same_numbers_as_plain_data(observer, look_up):
         "saved_seconds": 0.5,
         "loads": loads,
         "collisions": {},
+        "distinct_keys": {"5m": 1, "1h": 1},
     }
     assert targets["memoize"]["tests.slow"]["collisions"] == {
         "query": {"reported": 0, "refused": 1}
@@ -525,3 +550,32 @@ def test_stats_tell_the_same_numbers_as_plain_data(observer, look_up):
         "entries_limit": 3,
         "evictions": {"lru": 1, "expired": 0},
     }
+
+
+def test_the_series_of_a_view_exist_when_the_first_request_begins(registry):
+    """So that the first miss, or the first collision, is an increase; whatever is asked for."""
+    app = Flask("tests")
+    cache = Cache(app, config={"CACHE_TYPE": "SimpleCache", "CACHE_METRICS_REGISTRY": registry})
+    app.add_url_rule("/a/<int:n>", "first", cache.cached()(lambda n: "a"))
+    app.add_url_rule("/b", "second", cache.memoize()(lambda: "b"))
+    app.add_url_rule("/c", "third", lambda: "c")
+    assert app.test_client().get("/c").data == b"c"
+    labels = {"cache": "cache", "backend": "simple", "source": "view", "target": "first"}
+    for result in ("hit", "miss"):
+        name = "flask_caching_lookups_total"
+        assert registry.get_sample_value(name, {**labels, "result": result}) == 0
+    collision = {**labels, "kind": "arguments", "action": "reported"}
+    assert registry.get_sample_value("flask_caching_key_collisions_total", collision) == 0
+
+
+def test_an_application_of_many_views_leaves_labels_for_its_functions(registry):
+    """More than half of the limit are met one by one."""
+    app = Flask("tests")
+    config = {"CACHE_METRICS_TARGETS": 9, "CACHE_METRICS_REGISTRY": registry}
+    cache = Cache(app, config={"CACHE_TYPE": "SimpleCache", **config})
+    for number in range(5):
+        app.add_url_rule(f"/{number}", f"view-{number}", cache.cached()(lambda: "page"))
+    app.test_client().get("/0")
+    metrics = {metric.name: metric for metric in registry.collect()}
+    targets = {each.labels["target"] for each in metrics["flask_caching_lookups"].samples}
+    assert targets == {"direct", "view-0"}

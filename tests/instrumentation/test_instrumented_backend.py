@@ -22,13 +22,17 @@ from flask_caching.backends.base import (
     SupportsTouch,
     SupportsTTL,
 )
+from flask_caching.backends.filesystemcache import FileSystemCache
 from flask_caching.backends.nullcache import NullCache
 from flask_caching.backends.simplecache import SimpleCache
+from flask_caching.config import CacheConfig
 from flask_caching.errors import UnreadableEntry
+from flask_caching.keyhash import KeyHash
 from flask_caching.observer import faults
 from flask_caching_instrumentation import InstrumentedBackend
 from flask_caching_instrumentation.backend import MEASURED, PASS_THROUGH
 from flask_caching_instrumentation.metrics import Children
+from flask_caching_instrumentation.tracing import tracing_for
 
 
 class Seen(Counter[tuple[str, str]]):
@@ -102,7 +106,8 @@ def test_every_public_method_is_measured_or_on_the_pass_through_list(kind):
 def test_the_lists_name_what_the_wrapper_has():
     """Each measured method is written out in the wrapper; none that passes through is."""
     wrapper = type(InstrumentedBackend(SimpleCache(), Seen().operations()))
-    own = {name for name in dir(wrapper) if not name.startswith("_")} - {"wrapped"}
+    own = {name for name in dir(wrapper) if not name.startswith("_")}
+    own -= {"entry_level", "wrapped"}
     assert own == set(MEASURED)
     assert not own & PASS_THROUGH
 
@@ -369,5 +374,124 @@ def test_a_copy_is_wrapped_too_and_pickling_says_what_to_do(seen):
 
 def test_one_that_was_never_built_has_no_attributes():
     """An object without its backend says so instead of recursing."""
-    with pytest.raises(AttributeError, match="_wrapped_backend"):
+    with pytest.raises(AttributeError, match="_measuring"):
         object.__new__(InstrumentedBackend).get("a")
+
+
+class Sizes:
+    """Notes the bytes of entries that were read and written."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, float]] = []
+
+    def read(self, size: float) -> None:
+        self.seen.append(("read", size))
+
+    def written(self, size: float) -> None:
+        self.seen.append(("written", size))
+
+
+def test_sizes_are_those_of_the_entries_found_and_stored(seen, tmp_path):
+    """One observation for each entry that has a stored form; none for what is not there."""
+    sizes = Sizes()
+    files = FileSystemCache(str(tmp_path))
+    backend = InstrumentedBackend(files, seen.operations(), sizes=sizes)
+    entry = backend.new_entry("value", 60)
+    assert backend.set_entry("a", entry)
+    assert backend.add_entry("b", backend.new_entry("longer value", 60))
+    assert not backend.add_entry("b", backend.new_entry("other", 60))
+    size = len(files.codec.dumps(entry, "a"))
+    assert backend.get_entry("a").size == entry.size == size
+    assert backend.get_entry("z") is None
+    assert [each and each.size for each in backend.get_entries(["a", "z", "b"])] == [
+        size,
+        None,
+        size + 7,
+    ]
+    assert sizes.seen == [
+        ("written", size),
+        ("written", size + 7),
+        ("read", size),
+        ("read", size),
+        ("read", size + 7),
+    ]
+
+
+def test_entries_of_a_store_in_this_process_have_no_size(seen):
+    """Nothing is observed of them."""
+    sizes = Sizes()
+    backend = InstrumentedBackend(SimpleCache(), seen.operations(), sizes=sizes)
+    backend.set_entry("a", backend.new_entry("value", 60))
+    assert backend.get_entry("a").size == 0
+    assert sizes.seen == []
+
+
+def test_sizes_that_raise_change_no_answer(seen, tmp_path):
+    """As with any observer."""
+
+    class Broken:
+        def read(self, size: float) -> None:
+            raise OSError("disk full")
+
+        written = read
+
+    backend = InstrumentedBackend(FileSystemCache(str(tmp_path)), seen.operations(), sizes=Broken())
+    assert backend.set_entry("a", backend.new_entry(1, 60)) is True
+    assert backend.add_entry("b", backend.new_entry(1, 60)) is True
+    assert backend.get_entry("a").payload == 1
+    assert len(backend.get_entries(["a", "b"])) == 2
+    assert set(faults) == {f"backend.{name}: OSError" for name in ("set", "add", "get", "get_many")}
+    faults.clear()
+
+
+@pytest.mark.parametrize("store", ["simple", "files"])
+@pytest.mark.parametrize("keys", ["hash", "full", "off"])
+def test_a_traced_call_gives_the_labels_of_an_exemplar(seen, spans, tmp_path, store, keys):
+    """After it was observed: the ids in hexadecimal digits, and one key's hash."""
+    exemplars: list[tuple[Any, ...]] = []
+    inner = SimpleCache() if store == "simple" else FileSystemCache(str(tmp_path))
+    config = CacheConfig.load({"CACHE_TRACER_PROVIDER": spans.provider, "CACHE_TRACE_KEYS": keys})
+    tracing = tracing_for(config, inner, "secret")
+    backend = InstrumentedBackend(
+        inner,
+        seen.operations(),
+        tracing=tracing,
+        exemplar=lambda *facts: exemplars.append(facts),
+    )
+    backend.get("untraced")
+    with spans.root() as root:
+        backend.set_entry("a", backend.new_entry("value", 60))
+        backend.get_entry("a")
+        backend.get_many("a", "b")
+    assert [facts[:2] for facts in exemplars] == [
+        ("set", "stored"),
+        ("get", "hit"),
+        ("get_many", "partial"),
+    ]
+    assert all(facts[2] > 0 for facts in exemplars)
+    ended = [root] * 3 if store == "simple" else spans.named("cache.")
+    for (*_, labels), span in zip(exemplars, ended, strict=True):
+        context = span.get_span_context()
+        assert labels["trace_id"] == f"{context.trace_id:032x}"
+        assert labels["span_id"] == f"{context.span_id:016x}"
+    shown = [labels.get("key") for *_, labels in exemplars]
+    hashed = None if keys == "off" else KeyHash(b"secret")("a")
+    assert shown == [hashed, hashed, None]
+
+
+def test_an_exemplar_that_raises_changes_no_answer(seen, spans):
+    """As with any observer."""
+
+    def fail(*facts: Any) -> None:
+        raise OSError("disk full")
+
+    config = CacheConfig.load({"CACHE_TRACER_PROVIDER": spans.provider})
+    inner = SimpleCache()
+    backend = InstrumentedBackend(
+        inner, seen.operations(), tracing=tracing_for(config, inner, None), exemplar=fail
+    )
+    with spans.root():
+        assert backend.set("a", 1) is True
+        assert backend.get("a") == 1
+    assert set(faults) == {"backend.set: OSError", "backend.get: OSError"}
+    faults.clear()

@@ -1,0 +1,312 @@
+"""What a metrics registry asks: the numbers of all applications that count into it.
+
+One :class:`Collector` serves a registry and namespace; every application has a
+:class:`~.recorder.Recorder` of its own in it, and equal label sets are added up. An application
+that ends leaves its counters, which go on if another one has the same series, and takes along
+its gauges and what only it had.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from operator import methodcaller
+from typing import Final
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import CollectorRegistry
+from prometheus_client.samples import Exemplar
+
+from flask_caching.errors import ConfigurationError
+from flask_caching.observer import faults
+
+from .cardinality import DistinctKeys, MemorySketches, SketchStore
+from .cells import Local
+from .forksafe import ForkSafeLock
+from .metrics import (
+    CATALOGUE,
+    Child,
+    Family,
+    LabelSet,
+    build_labels,
+    full_name,
+    go_string,
+    telemetry_errors,
+)
+from .recorder import Book, Recorder
+from .rows import Row, Sums, add_row
+from .ticker import Ticker, courier, ticker
+
+__all__ = ["Collector", "collector_for", "export", "forget_faults", "process_numbers"]
+
+_lock = ForkSafeLock()
+
+
+class Collector:
+    """What a registry asks for the families of one namespace.
+
+    Args:
+        namespace: Prefix of every family's name.
+        sketches: Where the keys that were looked up are counted.
+        carrier: Takes the counts to other workers; ``None`` where there are none.
+
+    Attributes:
+        exemplars: The last example of each bucket.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        sketches: SketchStore | None = None,
+        carrier: Ticker | None = None,
+    ) -> None:
+        self.namespace = namespace
+        self.sketches: SketchStore = MemorySketches() if sketches is None else sketches
+        self.exemplars: dict[tuple[Child, float], Exemplar] = {}
+        self._keys: weakref.WeakSet[DistinctKeys] = weakref.WeakSet()
+        self._carrier = carrier
+        self._books: dict[int, tuple[Book, weakref.ref[Local]]] = {}
+        self._ended: deque[int] = deque()
+        self._left: Sums = {}
+
+    def open(self) -> Recorder:
+        """A recorder for one more application."""
+        book = Book()
+        local = Local(book.cells)
+        ended = self._ended
+        number = id(book)
+        with _lock:
+            self._fold()
+            # Whatever can still count holds ``local``: when it goes, the numbers are final.
+            self._books[number] = book, weakref.ref(local, lambda _: ended.append(number))
+        return Recorder(book, local, self.exemplars, self._carrier)
+
+    def open_keys(self) -> DistinctKeys:
+        """What takes the keys of one more application."""
+        keys = DistinctKeys(self.sketches, ticker.wake)
+        with _lock:
+            self._keys.add(keys)
+        return keys
+
+    def drain(self) -> bool:
+        """Put the keys that were looked up into the sketches. Returns whether more will follow."""
+        now = time.time()
+        keys = self._all_keys()
+        if any(each.server is not None and each.server.waiting for each in keys):
+            courier.wake()
+        # Every one of them, also behind one that has more to come.
+        return max(map(methodcaller("drain", now), keys), default=False)
+
+    def exchange(self) -> bool:
+        """Talk to the servers that count for all machines. Returns whether more will follow."""
+        return max(map(methodcaller("exchange", time.time()), self._all_keys()), default=False)
+
+    def describe(self) -> Iterator[Metric]:
+        """The families without their samples: what a registry checks for duplicates."""
+        for each in CATALOGUE:
+            yield _metric(self.namespace, each)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, with the sums over all applications of this process."""
+        yield from export(self.namespace, self.numbers(), self.exemplars)
+
+    def numbers(self, *, distinct: bool = True) -> Sums:
+        """The sums over the applications of this process that exist, and what is its own.
+
+        Args:
+            distinct: Whether distinct keys are wanted, whose estimates take longest.
+        """
+        sums = {**self._living(), **process_numbers()}
+        if distinct:
+            for labels, number in self.distinct_keys().items():
+                sums["distinct_keys", labels] = [number]
+        return sums
+
+    def counted(self) -> Sums:
+        """All that was counted in this process, by ended applications too, and its own gauges."""
+        with _lock:
+            self._fold()
+            sums = dict(self._left)
+        for book in self._all_books():
+            for child, row in book.read(shared=False).items():
+                add_row(sums, child, row)
+        return sums
+
+    def shared(self) -> Sums:
+        """The gauges that all workers of the machine know alike."""
+        sums: Sums = {}
+        for book in self._all_books():
+            for child, row in book.read_shared().items():
+                add_row(sums, child, row)
+        return sums
+
+    def distinct_keys(self) -> dict[LabelSet, float]:
+        """Different keys by label set and window, of those that a living application asks for."""
+        self.drain()
+        asked = {labels for book in self._all_books() for labels in book.asked}
+        estimates = self.sketches.estimates(time.time())
+        return {labels: number for labels, number in estimates.items() if labels[:-1] in asked}
+
+    def begin_anew(self) -> None:
+        """Forget what was counted: this is a forked child now, and the parent tells of it."""
+        with _lock:
+            self._fold()
+            self._left.clear()
+        for book in self._all_books():
+            book.begin_anew()
+
+    def _all_keys(self) -> list[DistinctKeys]:
+        with _lock:
+            return list(self._keys)
+
+    def _all_books(self) -> list[Book]:
+        with _lock:
+            self._fold()
+            return [book for book, _ in self._books.values()]
+
+    def _living(self) -> Sums:
+        """What applications that exist count; a series goes on where an ended one left it."""
+        sums: Sums = {}
+        for book in self._all_books():
+            for child, row in book.read().items():
+                add_row(sums, child, row)
+        for child, row in self._left.items():
+            if child in sums:
+                add_row(sums, child, row)
+        return sums
+
+    def _fold(self) -> None:
+        while self._ended:
+            book, _ = self._books.pop(self._ended.popleft())
+            for child, row in book.left().items():
+                add_row(self._left, child, row)
+            living = {labels for other, _ in self._books.values() for labels in other.asked}
+            if isinstance(self.sketches, MemorySketches):
+                # What workers share is forgotten with its window.
+                for labels in book.asked - living:
+                    self.sketches.forget(labels)
+
+
+_build: Final = build_labels()
+
+#: The faults of the process that this one was forked from, which tells of them itself.
+_faults_before: Counter[str] = Counter()
+
+
+def process_numbers() -> Sums:
+    """What belongs to this process and to none of its applications."""
+    news = Counter(faults)
+    news.subtract(_faults_before)
+    sums: Sums = {("build_info", _build): [1]}
+    for labels, count in telemetry_errors(news).items():
+        sums["telemetry_errors_total", labels] = [max(count, 0)]
+    return sums
+
+
+def forget_faults() -> None:
+    """Begin at zero: this is a forked child now."""
+    _faults_before.clear()
+    _faults_before.update(faults)
+
+
+def export(
+    namespace: str, sums: Sums, exemplars: Mapping[tuple[Child, float], Exemplar]
+) -> Iterator[Metric]:
+    """Series as what ``prometheus_client`` exposes, all families in the catalogue's order."""
+    by_family: dict[str, dict[LabelSet, Row]] = {}
+    for (name, labels), row in sums.items():
+        by_family.setdefault(name, {})[labels] = row
+    for each in CATALOGUE:
+        metric = _metric(namespace, each)
+        for labels, row in sorted(by_family.get(each.name, {}).items()):
+            _add_samples(metric, each, labels, row, exemplars)
+        yield metric
+
+
+def _metric(namespace: str, described: Family) -> Metric:
+    # A counter's samples end in ``_total``, its name does not.
+    name = full_name(namespace, described.name.removesuffix("_total"))
+    return Metric(name, described.help, described.kind)
+
+
+#: Stands above every bound, and for the only number of a counter.
+_ABOVE: Final = float("inf")
+
+
+def _add_samples(
+    metric: Metric,
+    described: Family,
+    labels: LabelSet,
+    row: Row,
+    exemplars: Mapping[tuple[Child, float], Exemplar],
+) -> None:
+    child = (described.name, labels)
+    named = dict(zip(described.labels, labels, strict=True))
+    if described.kind != "histogram":
+        suffix = "_total" if described.kind == "counter" else ""
+        metric.add_sample(metric.name + suffix, named, row[0], None, exemplars.get((child, _ABOVE)))
+        return
+    below = 0.0
+    for bound, count in zip((*described.buckets, _ABOVE), row, strict=False):
+        below += count
+        labelled = {**named, "le": go_string(bound)}
+        exemplar = exemplars.get((child, bound))
+        metric.add_sample(f"{metric.name}_bucket", labelled, below, None, exemplar)
+    metric.add_sample(f"{metric.name}_count", named, below)
+    metric.add_sample(f"{metric.name}_sum", named, row[-1])
+
+
+_collectors: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, Collector]]
+_collectors = weakref.WeakKeyDictionary()
+
+
+def collector_for(
+    registry: CollectorRegistry,
+    namespace: str,
+    sketches: SketchStore | None = None,
+    carrier: Ticker | None = None,
+) -> Collector:
+    """The collector of a registry and namespace, registered; made on first use.
+
+    Args:
+        registry: Who asks it.
+        namespace: Prefix of every family's name.
+        sketches: As for :class:`Collector`, if one is made.
+        carrier: Likewise.
+
+    Raises:
+        ConfigurationError: If the registry has metrics of the same names from elsewhere.
+    """
+    with _lock:
+        known = _collectors.setdefault(registry, {})
+        collector = known.get(namespace)
+        if collector is None:
+            collector = Collector(namespace, sketches, carrier)
+            ticker.add("metrics.keys", collector.drain)
+            courier.add("metrics.exchange", collector.exchange)
+            _register(registry, collector, namespace)
+            known[namespace] = collector
+        else:
+            _register_again(registry, collector)
+        return collector
+
+
+def _register(registry: CollectorRegistry, collector: Collector, namespace: str) -> None:
+    try:
+        registry.register(collector)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"CACHE_METRICS_NAMESPACE is {namespace!r}, but the metrics registry cannot take the "
+            f"families of that name: {error}. Choose another namespace, or set "
+            "CACHE_METRICS_REGISTRY to a prometheus_client.CollectorRegistry of their own."
+        ) from error
+
+
+def _register_again(registry: CollectorRegistry, collector: Collector) -> None:
+    # Test suites empty the default registry between tests; a refusal says that it is still there.
+    try:
+        registry.register(collector)
+    except ValueError:
+        return

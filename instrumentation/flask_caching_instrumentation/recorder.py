@@ -1,0 +1,194 @@
+"""What one application's cache has counted, and what adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client.samples import Exemplar
+
+from .cells import Cells, Local, adder, observer, pair_adder
+from .forksafe import ForkSafeLock
+from .metrics import Add, Child, LabelSet, Numbers, Observe, Timing, family
+from .rows import Row, Sums, add_row, is_gauge, width
+from .ticker import Ticker
+from .watched import Watched
+
+__all__ = ["Book", "Recorder"]
+
+_lock = ForkSafeLock()
+
+
+class Book:
+    """One application's numbers: where each series' places begin, and what is watched.
+
+    Attributes:
+        asked: The label sets whose distinct keys are counted.
+    """
+
+    def __init__(self) -> None:
+        self.cells = Cells()
+        self.asked: set[LabelSet] = set()
+        self._places: dict[Child, int] = {}
+        self._watched: list[Watched] = []
+
+    def place(self, child: Child) -> int:
+        """The first of a series' places; the series exists from now on, at zero."""
+        with _lock:
+            place = self._places.get(child)
+            if place is None:
+                place = self._places[child] = self.cells.allocate(width(child))
+            return place
+
+    def watch(self, watched: Watched) -> None:
+        """Ask this one as well, from now on."""
+        with _lock:
+            self._watched.append(watched)
+
+    def read(self, *, shared: bool = True) -> Sums:
+        """Every series' numbers now.
+
+        Args:
+            shared: Whether gauges are wanted that all workers of the machine know alike.
+        """
+        numbers = self._counted()
+        for each in self._all_watched():
+            if shared or not each.shared:
+                for child, row in each.gauges().items():
+                    add_row(numbers, child, row)
+        return numbers
+
+    def read_shared(self) -> Sums:
+        """The gauges that all workers of the machine know alike."""
+        numbers: Sums = {}
+        for each in self._all_watched():
+            if each.shared:
+                numbers.update(each.gauges())
+        return numbers
+
+    def left(self) -> Sums:
+        """What stays when the application is gone: counters and histograms."""
+        return {child: row for child, row in self._counted().items() if not is_gauge(child)}
+
+    def begin_anew(self) -> None:
+        """Forget what was counted: this is a forked child now."""
+        self.cells.zero()
+        for each in self._all_watched():
+            each.begin_anew()
+
+    def _all_watched(self) -> list[Watched]:
+        with _lock:
+            return list(self._watched)
+
+    def _counted(self) -> Sums:
+        with _lock:
+            places = dict(self._places)
+        totals: Row = self.cells.totals()
+        numbers = {child: totals[at : at + width(child)] for child, at in places.items()}
+        for each in self._all_watched():
+            for child, row in each.counters().items():
+                add_row(numbers, child, row)
+        return numbers
+
+
+class Recorder:
+    """Counts what one application's cache does.
+
+    Making a series is slow; what is returned for it is kept, and called on the hot path. Asking
+    for a series makes it exist at zero.
+
+    Args:
+        book: Where its numbers are.
+        local: The calling thread's row in it.
+        exemplars: Where exemplars are kept.
+        carrier: Takes the counts to other workers, and is woken by each; ``None`` where there
+            are none.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        local: Local,
+        exemplars: dict[tuple[Child, float], Exemplar],
+        carrier: Ticker | None = None,
+    ) -> None:
+        self._book = book
+        self._local = local
+        self._exemplars = exemplars
+        self._carrier = carrier
+
+    def counter(self, name: str, *labels: str) -> Add:
+        """What adds to a counter."""
+        add: Add = self._telling(adder(self._local, self._book.place((name, labels))))
+        return add
+
+    def gauge(self, name: str, *labels: str) -> Add:
+        """What moves a gauge."""
+        return self.counter(name, *labels)
+
+    def histogram(self, name: str, *labels: str) -> Observe:
+        """What observes into a histogram."""
+        place = self._book.place((name, labels))
+        observe: Observe = self._telling(observer(self._local, place, family(name).buckets))
+        return observe
+
+    def hits(self, *asker: str) -> Observe:
+        """What adds one hit, and the seconds it saved, for ``cache, backend, source, target``.
+
+        The call of the hot path; the same as two counters.
+        """
+        first = self._book.place(("lookups_total", (*asker, "hit")))
+        second = self._book.place(("saved_seconds_total", asker))
+        observe: Observe = self._telling(pair_adder(self._local, first, second))
+        return observe
+
+    def exemplify(
+        self, name: str, labels: LabelSet, number: float, exemplar: Mapping[str, str], when: float
+    ) -> None:
+        """Keep an example of what was counted: the last one of each bucket, or of a counter.
+
+        Args:
+            name: The family.
+            labels: Its label values.
+            number: What was observed, or added.
+            exemplar: Says where to look: a trace.
+            when: Unix time.
+        """
+        bounds = family(name).buckets
+        bound = next((each for each in bounds if number <= each), float("inf"))
+        example = Exemplar(dict(exemplar), number, when)
+        self._exemplars[(name, labels), bound] = example
+
+    def watch(self, watched: Watched) -> None:
+        """Ask ``watched`` for its numbers whenever somebody reads."""
+        self._book.watch(watched)
+
+    def asked(self, labels: LabelSet) -> None:
+        """Show the distinct keys of ``labels`` for as long as this exists."""
+        self._book.asked.add(labels)
+
+    def asks(self, labels: LabelSet) -> bool:
+        """Whether the distinct keys of ``labels`` are this application's."""
+        return labels in self._book.asked
+
+    def read(self) -> Numbers:
+        """What was counted since this was made, in this process."""
+        numbers: Numbers = {}
+        for (name, labels), row in self._book.read().items():
+            timed = family(name).kind == "histogram"
+            value = Timing(int(sum(row[:-1])), row[-1]) if timed else row[0]
+            numbers.setdefault(name, {})[labels] = value
+        return numbers
+
+    def _telling(self, count: Any) -> Any:
+        """``count``, or what wakes the carrier as well; a counter's has a default."""
+        carrier = self._carrier
+        if carrier is None:
+            return count
+
+        def count_and_wake(number: float = 1, /) -> None:
+            count(number)
+            if not carrier.awake:
+                carrier.wake()
+
+        return count_and_wake
