@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from flask import Flask, Response, request
+from opentelemetry import trace
 from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
 
 from flask_caching import Cache
@@ -80,6 +81,18 @@ def set_zero() -> str:
 @cache.cached(key_prefix="one-key-for-all")
 def shared() -> str:
     return request.args.get("who", "")
+
+
+@app.get("/traced/<int:number>")
+def traced(number: int) -> str:
+    """A request that is traced, by a provider that this worker makes when it is asked first."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    with trace.get_tracer("counted").start_as_current_span("request") as span:
+        square(number)
+        return f"{span.get_span_context().trace_id:032x}"
 
 
 @app.get("/stats")

@@ -245,6 +245,22 @@ def test_a_real_prometheus_scrapes_it(
     assert prometheus.value('flask_caching_backend_up{backend="redis"}') == 1
 
 
+def test_prometheus_keeps_the_exemplars(
+    serve: Callable[..., GunicornServer], start_server: Callable[..., Any]
+) -> None:
+    """From a number on a dashboard to the trace: of any worker, since each shows its own."""
+    server = serve(*THREADS)
+    prometheus: PrometheusServer = start_server(PrometheusServer, f"{server.host}:{server.port}")
+    sent: set[str] = set()
+
+    def found() -> set[str]:
+        sent.update(server.get(f"/traced/{number}")[0] for number in range(5))
+        name = "flask_caching_operation_duration_seconds_bucket"
+        return {each["trace_id"] for each in prometheus.exemplars(name)} & sent
+
+    wait_until(found, "an exemplar of ours in Prometheus", 20)
+
+
 def test_requests_go_on_when_the_directory_is_emptied_or_gone(
     serve: Callable[..., GunicornServer],
 ) -> None:
