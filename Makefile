@@ -68,6 +68,10 @@ $(OLDEST): %: .venv-%/.installed servers
 bench: .venv/.installed .venv-peer/.installed ## Measure against the released Flask-Caching.
 	python -m tests.benchmarks --peer .venv-peer/bin/python $(ARGS)
 
+.PHONY: cost
+cost: .venv/.installed ## Measure what telemetry adds to a hit.
+	python -m tests.benchmarks.telemetry $(ARGS)
+
 .PHONY: format
 format: .venv/.installed ## Format the code, and fix what can be fixed.
 	ruff check --fix .
