@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version as installed_version
 
 from flask_caching.config import PASS_THROUGH, describe_keys
+from flask_caching_instrumentation import spans
 from flask_caching_instrumentation.metrics import CATALOGUE
 
 project = "Flask-Caching"
@@ -47,6 +48,26 @@ myst_substitutions = {
                 each.help,
             )
             for each in CATALOGUE
+        ),
+    ),
+    "spans_table": table(
+        ("span", "kind", "around"),
+        ((f"`{each.name}`", each.kind, each.meaning) for each in spans.CATALOGUE),
+    ),
+    "span_attributes_table": table(
+        ("attribute", "type", "meaning", "on"),
+        (
+            (
+                f"`{each.name}`",
+                each.type,
+                each.meaning,
+                ", ".join(
+                    f"`{span.name.split()[0]}`"
+                    for span in spans.CATALOGUE
+                    if each.name in span.attributes
+                ),
+            )
+            for each in spans.ATTRIBUTES.values()
         ),
     ),
 }
