@@ -166,7 +166,11 @@ class Cache(Deletion, Switchable):
         # Observers of others may be older than this is.
         tell = getattr(state.observer, "views_known", None)
         if tell is not None:
-            state.observe(tell, self._registry.targets(state.view_functions))
+            try:
+                tell(self._registry.targets(state.view_functions))
+            except Exception as fault:
+                # A view may be any object, and raise when it is looked at.
+                report_fault("observer.views_known", fault)
 
     # Which application.
 

@@ -70,10 +70,10 @@ class Finding:
             else:
                 entry = state.entries.get_entry(query.key)
         except UnreadableEntry as error:
-            state.failed("get", error, handled=True, key=query.key)
+            state.failed("get", error, handled=True, keys=(query.key,))
             return MISS
         except Exception as error:
-            state.failed("get", error, handled=True, key=query.key)
+            state.failed("get", error, handled=True, keys=(query.key,))
             lookup.outcome = "error"
             lookup.degraded = True
             return MISS
@@ -82,7 +82,7 @@ class Finding:
         if not (entry.created_at or self.takes_bare):
             # In a store of others: by the released library, or by who knows whom.
             foreign = UnreadableEntry("a value that this library did not write", "foreign")
-            state.failed("get", foreign, handled=True, key=query.key)
+            state.failed("get", foreign, handled=True, keys=(query.key,))
             return MISS
         return self.judge(state, query, lookup, entry)
 
@@ -101,7 +101,7 @@ class Finding:
         try:
             value = state.codec.thaw(entry)
         except UnreadableEntry as error:
-            state.failed("get", error, handled=True, key=query.key)
+            state.failed("get", error, handled=True, keys=(query.key,))
             return MISS
         if value is None and not self.cache_none:
             return MISS
@@ -160,8 +160,11 @@ class Finding:
             return False
         refused = policy == "refuse" or kind == "host"
         action = "refused" if refused else "reported"
-        lookup.collision = Collision(query.key, kind, action, stored, asked)
-        state.collided(lookup.target, lookup.collision)
+        told, found = lookup.collision, Collision(query.key, kind, action, stored, asked)
+        lookup.collision = found
+        if told is None or (told.kind, told.action) != (kind, action):
+            # Once, though a call that waits for another one looks several times.
+            state.collided(lookup.target, found)
         return refused
 
     # Versions.
@@ -187,7 +190,7 @@ class Finding:
                 if None in query.versions and state.keeps:
                     self._overwrite_versions(state, query)
         except Exception as error:
-            state.failed("add", error, handled=True)
+            state.failed("add", error, handled=True, keys=query.version_keys)
             lookup.degraded = True
             return ()
         known = tuple(version for version in query.versions if version is not None)

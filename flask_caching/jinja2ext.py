@@ -74,9 +74,18 @@ class CacheExtension(Extension):
         # template made from a string has no name, so that all of it counts.
         text = repr(body) + (_source.get() if parser.filename is None and not named else "")
         content = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        # A name that is computed may hold anything, a user perhaps, and be any number of names.
+        label = name.value if isinstance(name, nodes.Const) else _place(parser, lineno)
         call = self.call_method(
             "_cache",
-            [timeout, name, nodes.List(vary), nodes.Const(content), nodes.Const(not named)],
+            [
+                timeout,
+                name,
+                nodes.List(vary),
+                nodes.Const(content),
+                nodes.Const(not named),
+                nodes.Const(str(label)),
+            ],
         )
         return nodes.CallBlock(call, [], [], body).set_lineno(lineno)
 
@@ -87,6 +96,7 @@ class CacheExtension(Extension):
         vary: list[Any],
         content: str,
         unnamed: bool,
+        label: str,
         caller: Callable[[], str],
     ) -> str:
         cache: Any = getattr(self.environment, JINJA_CACHE_ATTR_NAME)
@@ -101,7 +111,7 @@ class CacheExtension(Extension):
             delete_if_possible(cache, key)
             return caller()
         witness = Witness((name, content), witness_arguments(tuple(vary), {}), "", "", "")
-        fragment = Fragment(cache, name, caller, normalize_timeout(timeout), unnamed)
+        fragment = Fragment(cache, label, caller, normalize_timeout(timeout), unnamed)
         return fragment.render(key, witness)
 
 
@@ -121,7 +131,7 @@ class Fragment(ReadThrough):
 
     Args:
         cache: Finds the application's cache.
-        name: The fragment's name.
+        label: What it is counted under: its name, or its place if the name is computed.
         caller: Renders the block.
         timeout: Seconds to keep it.
         unnamed: Whether the name is only the template and the line, which two blocks may
@@ -131,12 +141,12 @@ class Fragment(ReadThrough):
     def __init__(
         self,
         cache: StateProvider,
-        name: str,
+        label: str,
         caller: Callable[[], str],
         timeout: float | None,
         unnamed: bool,
     ) -> None:
-        super().__init__(caller, _target(name), collisions="refuse" if unnamed else None)
+        super().__init__(caller, _target(label), collisions="refuse" if unnamed else None)
         self._cache = cache
         self._timeout = timeout
         self._query = Query("", None, (), {})
@@ -156,6 +166,9 @@ class Fragment(ReadThrough):
 
     def timeout(self) -> float | None:
         return self._timeout
+
+    def loads(self) -> str:
+        return self.target.name
 
     def admit(self, state: AppState, query: Query, value: Any) -> Admission:
         # Markup or not is for the surrounding template to say; the text is what is kept.

@@ -115,7 +115,7 @@ class Leasing(Finding):
         try:
             *versions, entry, lock = state.store.get_entries(keys, lease.create())
         except Exception as error:
-            state.failed("add", error, handled=True)
+            state.failed("add", error, handled=True, keys=keys)
             lookup.degraded = lease.over = True
             return MISS
         lease.see(lock)
@@ -134,4 +134,4 @@ class Leasing(Finding):
                 state.backend.release_lock(lease.key, lease.token)
             except Exception as error:
                 # It expires by itself.
-                state.failed("delete", error, handled=True)
+                state.failed("delete", error, handled=True, keys=(lease.key,))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 from .driving import Pending, Step, call_only, drive, drive_async
@@ -69,7 +69,7 @@ class ReadThrough(Leasing):
                     lookup.outcome, lookup.saved_seconds = outcome, 0.0
                     return value
                 versions = self.current_versions(state, query, lookup)
-            load = flight.load = Load(state.observer, lookup.target, _name(self.function))
+            load = flight.load = Load(state.observer, lookup.target, self.loads())
             with load:
                 value = yield from self.run_function(query, load)
             value, landing = self._settle(state, query, lookup, flight, value, load, versions)
@@ -155,7 +155,7 @@ class ReadThrough(Leasing):
         try:
             form, payload = state.codec.freeze(snapshot)
         except SerializationError as error:
-            state.failed("set", error, handled=True, key=query.key)
+            state.failed("set", error, handled=True, keys=(query.key,))
             lookup.stored, lookup.reason = "error", "serialization"
             return value, Landing.REFUSED
         timeout = self.timeout() if admission.timeout is None else admission.timeout
@@ -187,7 +187,7 @@ class ReadThrough(Leasing):
                 lookup.stored, lookup.reason = "refused", error.reason
                 return Landing.REFUSED
             except Exception as error:
-                state.failed("set", error, handled=True, key=query.key)
+                state.failed("set", error, handled=True, keys=(query.key,))
                 lookup.stored, lookup.reason = "error", "backend"
                 lookup.degraded = True
                 return Landing.REFUSED
@@ -197,6 +197,11 @@ class ReadThrough(Leasing):
         lookup.stored = "stored"
         query.entry = entry
         return entry
+
+    def loads(self) -> str:
+        """What runs when it loads, for whoever watches."""
+        function = self.function
+        return getattr(function, "__qualname__", None) or type(function).__qualname__
 
     def run_function(self, query: Query, load: Load) -> Generator[Step, Any, Any]:
         """Have the function run, inside of ``load``; returns its value."""
@@ -296,10 +301,6 @@ class ReadThrough(Leasing):
 def _call_inside(bypass: Bypass) -> Generator[Step, Any, Any]:
     with bypass:
         return (yield "call")
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
 @functools.lru_cache(maxsize=1024)

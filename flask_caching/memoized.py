@@ -97,6 +97,7 @@ class MemoizePolicy(DecoratorPolicy):
             key = custom(self.function, *args, **kwargs)
             if key is None:
                 return None
+            key = str(key)
         query = Query(key, None, args, kwargs)
         query.version_keys = self.version_keys(args)
         return query

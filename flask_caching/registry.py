@@ -29,7 +29,10 @@ class Registry:
 
     def policies(self) -> list[Policy]:
         """All policies of functions that still exist."""
-        return list(self._policies.values())
+        # Not by iterating: another thread may decorate at this moment.
+        functions = [reference() for reference in self._policies.keyrefs()]
+        found = [self._policies.get(function) for function in functions if function is not None]
+        return [policy for policy in found if policy is not None]
 
     def behind(self, function: Any) -> list[Policy]:
         """The policies that calling ``function`` goes through, outermost first."""
@@ -37,7 +40,7 @@ class Registry:
         for part in callables_behind(function):
             try:
                 policy = self._policies.get(part)
-            except TypeError:
+            except Exception:
                 # Not hashable, or not to be referenced weakly: nothing that we made.
                 continue
             if policy is not None:

@@ -51,6 +51,8 @@ class Flight:
         shared: Whether others may wait for it; not for a load that is known to store nothing.
         alone: Whether it runs whatever others do, in other processes as well.
         load: What the observer is told of it; ``None`` until the function runs.
+        mark: Stands for the flight in the context of whoever leads it. That may live long, copied
+            into a task, and must not keep alive what the load has to do with.
         landed: Resolves to the load's :data:`Result`; awaitable through ``asyncio.wrap_future``.
         thread: The thread it was begun in.
         number: Grows from one flight to the next.
@@ -65,6 +67,7 @@ class Flight:
         "landed",
         "load",
         "lock",
+        "mark",
         "number",
         "shared",
         "superseded",
@@ -80,6 +83,7 @@ class Flight:
         self.shared = shared
         self.alone = False
         self.load: Load | None = None
+        self.mark = object()
         self.thread = threading.get_ident()
         self.number = 0
         self.landed: Future[Result] = Future()
@@ -89,8 +93,9 @@ class Flight:
         self.lock = threading.RLock()
 
 
-#: The flights the current thread, task or greenlet leads: a load never waits for itself.
-_led: ContextVar[tuple[Flight, ...]] = ContextVar("flask_caching_led", default=())
+#: The marks of the flights that the current thread, task or greenlet leads: a load never waits
+#: for itself.
+_led: ContextVar[tuple[object, ...]] = ContextVar("flask_caching_led", default=())
 
 
 class SingleFlight:
@@ -152,7 +157,7 @@ class SingleFlight:
                 return None
             others = self._flights.get(key, ())
             # A function that calls itself waits neither here nor in another process.
-            flight.alone = alone or any(other in led for other in others)
+            flight.alone = alone or any(other.mark in led for other in others)
             if not flight.alone:
                 for other in others:
                     if other.shared and other.versions == versions:
@@ -160,12 +165,12 @@ class SingleFlight:
             self._begun += 1
             flight.number = self._begun
             self._flights.setdefault(key, []).append(flight)
-        _led.set((*led, flight))
+        _led.set((*led, flight.mark))
         return flight, True
 
     def land(self, flight: Flight, result: Result) -> None:
         """End a flight that the caller led, and release those who wait for it."""
-        _led.set(tuple(other for other in _led.get() if other is not flight))
+        _led.set(tuple(mark for mark in _led.get() if mark is not flight.mark))
         with self._lock:
             self._forget(flight)
             if isinstance(result, Entry):
@@ -208,7 +213,7 @@ class SingleFlight:
         with self._lock:
             flights = self._flights.get(flight.key, [])
             older = [
-                other for other in flights if other.number < flight.number and other not in led
+                other for other in flights if other.number < flight.number and other.mark not in led
             ]
             for other in older:
                 self._forget(other)

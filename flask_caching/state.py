@@ -213,14 +213,16 @@ class AppState:
         form, payload = self.codec.freeze(value)
         return Entry(form, payload, created_at=time.time(), expires_at=self.expiry(timeout))
 
-    def failed(self, operation: str, error: Exception, *, handled: bool, key: str = "") -> None:
+    def failed(
+        self, operation: str, error: Exception, *, handled: bool, keys: Sequence[object] = ()
+    ) -> None:
         """Count a failure of the store or a codec, and log it at a limited rate.
 
         Args:
             operation: The backend operation that failed.
             error: What it raised.
             handled: Whether the application goes on without noticing.
-            key: The key it was about, where it is known.
+            keys: The keys it was about, where they are known.
         """
         try:
             self.observer.failed(operation, error, handled)
@@ -230,17 +232,13 @@ class AppState:
             return
         unreadable = isinstance(error, UnreadableEntry)
         reason: str = getattr(error, "reason", "")
-        text = self.log.hide(key, str(error))
         self.log.write(
             "cache.entry_unreadable" if unreadable else "cache.failed",
-            "%s failed, going on without it: %s: %s",
+            "%s failed, going on without it",
             operation,
-            type(error).__name__,
-            text,
             kind=f"{operation} {type(error).__name__} {reason}",
-            key=key,
-            # The traceback says in its last line what the error says.
-            error=None if unreadable or text != str(error) else error,
+            keys=keys,
+            error=error,
             operation=operation,
             error_type=type(error).__name__,
             reason=reason,
@@ -248,7 +246,7 @@ class AppState:
 
     def unreadable(self, error: UnreadableEntry) -> None:
         """Count one of several entries that could not be read and was taken for missing."""
-        self.failed("get_many", error, handled=True, key=error.key)
+        self.failed("get_many", error, handled=True, keys=(error.key,) if error.key else ())
 
     def breaker_changed(self, before: BreakerState, after: BreakerState) -> None:
         """Tell, and log, that a cache server is left alone from now on, or asked again."""
@@ -282,10 +280,10 @@ class AppState:
             collision.kind,
             "refused" if collision.action == "refused" else "served",
             kind=f"{target.source} {target.name} {collision.kind}",
-            key=collision.key,
+            keys=(collision.key,),
             source=target.source,
             target=target.name,
-            kind_of_collision=collision.kind,
+            collision=collision.kind,
             action=collision.action,
         )
 

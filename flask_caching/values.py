@@ -24,7 +24,7 @@ from .lookup import ReadThrough, warn_once
 from .observer import Lookup, Target
 from .query import Query
 from .state import AppState
-from .typing import MISS, Miss, Timeout
+from .typing import MISS, Miss, Timeout, is_tuple
 from .utils import normalize_timeout
 
 __all__ = [
@@ -79,7 +79,10 @@ class ValueOperations:
             entries = attempt(state, "get_many", None, state.store.get_entries, keys, lookup=lookup)
             if entries is None:
                 return [None] * len(keys)
-            values = [MISS if entry is None else thawed(state, entry) for entry in entries]
+            values = [
+                MISS if entry is None else thawed(state, entry, key)
+                for key, entry in zip(keys, entries, strict=True)
+            ]
             found = [
                 entry
                 for entry, value in zip(entries, values, strict=True)
@@ -198,9 +201,9 @@ class ValueOperations:
         try:
             entry = attempt(state, "get", None, state.store.get_entry, key, lookup=lookup)
         except UnreadableEntry as error:
-            state.failed("get", error, handled=True, key=key)
+            state.failed("get", error, handled=True, keys=(key,))
             return MISS
-        value = MISS if entry is None else thawed(state, entry)
+        value = MISS if entry is None else thawed(state, entry, key)
         if entry is not None and value is not MISS:
             lookup.outcome = "hit"
             lookup.saved_seconds = entry.load_seconds
@@ -242,7 +245,7 @@ def attempt(
             # A wrong argument, not a failing store: the caller's to see.
             raise
         ignored = tolerant or state.config.ignore_errors
-        state.failed(operation, error, handled=ignored)
+        state.failed(operation, error, handled=ignored, keys=_keys_of(args))
         if lookup is not None:
             lookup.outcome = "error"
             lookup.degraded = True
@@ -251,6 +254,17 @@ def attempt(
         if isinstance(error, BackendError):
             raise
         raise backend_error(operation, error) from error
+
+
+def _keys_of(args: tuple[Any, ...]) -> list[str]:
+    """The keys among the arguments of an operation: alone, one after another, or in a tuple."""
+    flat: list[Any] = []
+    for each in args:
+        if is_tuple(each):
+            flat.extend(each)
+        else:
+            flat.append(each)
+    return [each for each in flat if isinstance(each, str)]
 
 
 def _store(
@@ -272,7 +286,7 @@ def _store(
             entry = state.new_entry(value, normalize_timeout(timeout))
         except SerializationError as error:
             reason = "serialization"
-            state.failed(operation, error, handled=state.config.ignore_errors)
+            state.failed(operation, error, handled=state.config.ignore_errors, keys=(key,))
             if state.config.ignore_errors:
                 return False
             raise
@@ -291,12 +305,12 @@ def _store(
 _REFUSED = {"set": "backend", "add": "exists"}
 
 
-def thawed(state: AppState, entry: Entry) -> Any | Miss:
-    """An entry's value; what cannot be read is a miss, and counted."""
+def thawed(state: AppState, entry: Entry, key: str) -> Any | Miss:
+    """The value of an entry under ``key``; what cannot be read is a miss, and counted."""
     try:
         return state.codec.thaw(entry)
     except UnreadableEntry as error:
-        state.failed("get", error, handled=True)
+        state.failed("get", error, handled=True, keys=(key,))
         return MISS
 
 
@@ -313,6 +327,7 @@ class _GetOrSet(ReadThrough):
         self._values = values
         self._key = key
         self._timeout = timeout
+        self._computes = callable(default)
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any | Pending:
         state = self._values.state()
@@ -323,6 +338,9 @@ class _GetOrSet(ReadThrough):
 
     def timeout(self) -> float | None:
         return self._timeout
+
+    def loads(self) -> str:
+        return super().loads() if self._computes else "get_or_set"
 
 
 # Applications subclass ``Cache`` and override ``get`` and ``set``: to put a tenant before each

@@ -83,8 +83,9 @@ class OneServer(RedisBackend):
     def call_of(self, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Call:
         command, path = command_of(method, args, options, self.default_timeout)
         if path is Path.FETCH:
-            # Over a connection, unless it is the client's own function.
-            return Call(command, (self._ask,))
+            # Over a connection, unless it is the client's own function. Opening one may ask the
+            # Sentinels first, through a client of theirs.
+            return Call(command, (self._ask,), may_turn=True)
         if path is Path.PIPELINE:
             return Call(command, pipeline_functions(self._writer))
         client = self._reader if path is Path.READ else self._writer

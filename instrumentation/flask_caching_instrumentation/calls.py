@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from opentelemetry.trace import Span, SpanKind, get_current_span
 from opentelemetry.util.types import AttributeValue
 
-from flask_caching.backends.base import EntryBackend, KeyPage, normalize_timeout
+from flask_caching.backends.base import RESERVED, EntryBackend, KeyPage, normalize_timeout
 from flask_caching.backends.peers import Peer
 from flask_caching.entry import Entry
 from flask_caching.errors import RefusedEntry, UnreadableEntry
@@ -23,7 +23,7 @@ from flask_caching.observer import report_fault
 
 from . import spans
 from .clients import are_traced
-from .outcomes import MEASURED
+from .outcomes import MEASURED, own
 from .scope import Scope, ids_of, mark_failed, type_name
 
 __all__ = ["Calls", "Operation", "ShownKeys"]
@@ -34,6 +34,10 @@ Attributes = dict[str, AttributeValue]
 _SPREAD: Final = frozenset({"delete_many", "get_dict", "get_many", "unlink"})
 _BUNDLED: Final = frozenset({"get_entries", "set_many"})
 _KEYLESS: Final = frozenset({"clear", "keys"})
+
+
+#: Events of ours that a span gets.
+_EVENTS_LIMIT: Final = 32
 
 
 class ShownKeys:
@@ -58,6 +62,30 @@ class ShownKeys:
         return None if self._how == "off" else self._hash(str(key))
 
 
+class _Events:
+    """Lets so many events pass to each span: the SDK keeps 128, and the application has its own.
+
+    What is beyond is only counted, in an attribute of the span.
+    """
+
+    def __init__(self) -> None:
+        self._taken: weakref.WeakKeyDictionary[Span, int] = weakref.WeakKeyDictionary()
+
+    def take(self, span: Span) -> bool:
+        """Whether a span gets one more."""
+        try:
+            taken = self._taken[span] = self._taken.get(span, 0) + 1
+        except TypeError:
+            # Not of the SDK, and not to be referenced weakly.
+            return True
+        if taken > _EVENTS_LIMIT:
+            span.set_attribute(spans.DROPPED_EVENTS, taken - _EVENTS_LIMIT)
+        return taken <= _EVENTS_LIMIT
+
+
+_events = _Events()
+
+
 class Operation:
     """One call that is traced: a span of its own, or an event on the one that is current.
 
@@ -69,9 +97,19 @@ class Operation:
         entry: What is written, if it is an entry.
         key: The hashed key, if there is one key and it may be shown.
         several: Whether it is about several keys.
+        bundle: The keys of ``get_entries``, those that are not the application's included.
     """
 
-    __slots__ = ("_attributes", "_entry", "_key", "_name", "_scope", "_several", "_span")
+    __slots__ = (
+        "_attributes",
+        "_bundle",
+        "_entry",
+        "_key",
+        "_name",
+        "_scope",
+        "_several",
+        "_span",
+    )
 
     def __init__(
         self,
@@ -82,7 +120,9 @@ class Operation:
         entry: Entry | None,
         key: str | None,
         several: bool,
+        bundle: Sequence[str] | None,
     ) -> None:
+        self._bundle = bundle
         self._name = name
         self._span = span
         self._scope = scope
@@ -100,6 +140,9 @@ class Operation:
         """
         try:
             if self._name == spans.GET:
+                if self._bundle is not None:
+                    mine = own(self._bundle, cast("Sequence[Any]", answer))
+                    answer = mine if self._several else mine[0]
                 self._attributes.update(_read(answer, outcome, self._several))
             elif self._name == spans.PUT:
                 self._attributes[spans.WRITE] = outcome in ("stored", "ok", "hit")
@@ -183,6 +226,9 @@ class Calls:
         name = spans.GROUPS[MEASURED[method]]
         attributes: Attributes = {spans.CACHE_NAME: self._cache}
         key = self._name_keys(attributes, method, args, options)
+        if attributes.get(spans.KEY_COUNT) == 0:
+            # Nothing is asked, so nobody is.
+            return None
         entry = args[1] if method in ("set_entry", "add_entry") else None
         if name == spans.PUT:
             seconds = _seconds(method, entry, args, options)
@@ -190,16 +236,17 @@ class Calls:
                 attributes[spans.TTL] = seconds
         hashed = None if key is None else self._keys.hashed(key)
         several = spans.KEY_COUNT in attributes
+        bundle = args[0] if method == "get_entries" else None
         if self._in_process:
             span = get_current_span()
-            if not span.is_recording():
+            if not (span.is_recording() and _events.take(span)):
                 return None
-            return Operation(name, span, None, attributes, entry, hashed, several)
+            return Operation(name, span, None, attributes, entry, hashed, several, bundle)
         kind, quiet = self._describe_server(attributes, method, args, options)
         span = tracer.start_span(f"{name} {self._cache}", kind=kind, attributes=attributes)
         if not span.is_recording():
             return None
-        return Operation(name, span, Scope(span, quiet), {}, entry, hashed, several)
+        return Operation(name, span, Scope(span, quiet), {}, entry, hashed, several, bundle)
 
     def _name_keys(
         self,
@@ -212,17 +259,19 @@ class Calls:
         if method in _KEYLESS:
             return None
         if method in _SPREAD:
-            attributes[spans.KEY_COUNT] = len(args)
-            return None
-        if method in _BUNDLED:
+            keys: Sequence[object] = args
+        elif method in _BUNDLED:
             bundle: Any = args[0] if args else options.get("mapping", ())
-            attributes[spans.KEY_COUNT] = len(bundle)
+            keys = [key for key in bundle if not str(key).startswith(RESERVED)]
+        else:
+            keys = [args[0] if args else options.get("key")]
+        if len(keys) != 1:
+            attributes[spans.KEY_COUNT] = len(keys)
             return None
-        key = args[0] if args else options.get("key")
-        shown = self._keys.shown(key)
+        shown = self._keys.shown(keys[0])
         if shown is not None:
             attributes[spans.KEY] = shown
-        return key
+        return keys[0]
 
     def _describe_server(
         self,

@@ -37,6 +37,7 @@ from .metrics import (
 )
 from .recorder import Book, Recorder
 from .rows import Row, Sums, add_row
+from .scope import suppressed
 from .ticker import Ticker, courier, ticker
 
 __all__ = ["Collector", "collector_for", "export", "forget_faults", "process_numbers"]
@@ -101,7 +102,8 @@ class Collector:
 
     def exchange(self) -> bool:
         """Talk to the servers that count for all machines. Returns whether more will follow."""
-        return max(map(methodcaller("exchange", time.time()), self._all_keys()), default=False)
+        with suppressed():
+            return max(map(methodcaller("exchange", time.time()), self._all_keys()), default=False)
 
     def describe(self) -> Iterator[Metric]:
         """The families without their samples: what a registry checks for duplicates."""

@@ -16,7 +16,7 @@ from flask_caching.entry import Entry
 from flask_caching.observer import report_fault
 
 from .measuring import Measuring
-from .outcomes import MEASURED, found, found_all, stored
+from .outcomes import MEASURED, found, found_all, own, stored
 
 __all__ = ["MeasuredEntries"]
 
@@ -54,7 +54,9 @@ class MeasuredEntries(Measuring):
     ) -> list[Entry | None]:
         """As the backend's ``get_entries``, timed as ``get_many``."""
         if self.tracing.awake and self.tracing.recording():
-            traced: list[Entry | None] = self._read("get_entries", found_all, (keys, create))
+            traced: list[Entry | None] = self._read(
+                "get_entries", lambda entries: found_all(own(keys, entries)), (keys, create)
+            )
             return traced
         begun = perf_counter()
         try:
@@ -68,7 +70,8 @@ class MeasuredEntries(Measuring):
             if all(entries):
                 self.observe_hits(seconds)
             else:
-                self.observe_operation["get_many", found_all(entries)](seconds)
+                outcome = found_all(own(keys, entries))
+                self.observe_operation["get_many", outcome](seconds)
             if self.sizes is not None:
                 self._tell_read(entries)
         except Exception as fault:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from types import MappingProxyType
 from typing import Any, Final
 
+from flask_caching.backends.base import RESERVED
+
 __all__ = [
     "MEASURED",
     "WRITES",
@@ -14,6 +16,7 @@ __all__ = [
     "found",
     "found_all",
     "found_values",
+    "own",
     "stored",
     "stored_of",
 ]
@@ -62,6 +65,11 @@ def found_all(values: Sequence[object]) -> str:
     if there == len(values):
         return "hit"
     return "partial" if there else "miss"
+
+
+def own(keys: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    """The values of the application's keys; a lock or the switch may be read along with them."""
+    return [value for key, value in zip(keys, values, strict=True) if not key.startswith(RESERVED)]
 
 
 def found_values(values: Mapping[str, object]) -> str:

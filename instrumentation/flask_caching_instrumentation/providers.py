@@ -6,13 +6,14 @@ A cache whose configuration names a tracer provider uses that one, whatever is c
 from __future__ import annotations
 
 import weakref
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Protocol
 
 from opentelemetry import trace
 
 from flask_caching.observer import report_fault
 
+from .forksafe import ForkSafeLock
+from .metrics import installed_version
 from .spans import SCOPE
 
 __all__ = ["TracerSource", "source"]
@@ -34,10 +35,12 @@ class TracerSource:
         self._provider: Any = None
         self._stopped = False
         self._holders: weakref.WeakSet[Holder] = weakref.WeakSet()
+        self._lock = ForkSafeLock()
 
     def add(self, holder: Holder) -> None:
         """Give ``holder`` its tracer, now and whenever it changes; it is held weakly."""
-        self._holders.add(holder)
+        with self._lock:
+            self._holders.add(holder)
         holder.tracer = self._tracer(holder.provider)
 
     def use(self, provider: Any = None) -> None:
@@ -51,7 +54,9 @@ class TracerSource:
         self._renew()
 
     def _renew(self) -> None:
-        for holder in list(self._holders):
+        with self._lock:
+            holders = list(self._holders)
+        for holder in holders:
             holder.tracer = self._tracer(holder.provider)
 
     def _tracer(self, own: Any) -> Any:
@@ -68,14 +73,7 @@ class TracerSource:
             return None
 
 
-def _installed() -> str:
-    try:
-        return version("Flask-Caching")
-    except PackageNotFoundError:
-        return ""
-
-
-_VERSION: Final = _installed()
+_VERSION: Final = installed_version("Flask-Caching")
 
 #: That of this process.
 source: Final = TracerSource()

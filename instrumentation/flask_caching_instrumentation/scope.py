@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, cast
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    NonRecordingSpan,
+    Span,
+    Status,
+    StatusCode,
+    get_current_span,
+    propagation,
+    set_span_in_context,
+)
 
 from flask_caching.observer import report_fault
 
 from .spans import ERROR_TYPE, EXCEPTION, EXCEPTION_TYPE
 
-__all__ = ["Scope", "current_context", "ids_of", "is_suppressed", "mark_failed", "type_name"]
+__all__ = [
+    "Scope",
+    "current_span",
+    "ids_of",
+    "is_suppressed",
+    "mark_failed",
+    "suppressed",
+    "type_name",
+]
 
 #: What ``suppress_instrumentation`` of opentelemetry-instrumentation sets, in all its versions.
 _SUPPRESS: Final = "suppress_instrumentation"
@@ -25,24 +43,38 @@ _SUPPRESS_ALL: Final[str] = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY"
 _opened: ContextVar[bool] = ContextVar("flask_caching_span_opened", default=False)
 
 
-def _quickest() -> Callable[[], Context]:
-    """What ``get_current`` of the API comes to; it goes through two functions to get there.
+def _quickest() -> Callable[[], Span | None]:
+    """What tells the current span, the quickest way there is: every hit asks.
 
-    Every hit asks. Where the API keeps its context otherwise, it is asked as usual.
+    That of the API goes through six functions. Where it keeps its context otherwise than it does
+    now, it is asked as usual.
     """
+    ordinary: Callable[[], Span | None] = get_current_span
+    # Old versions look for their context when they are asked first.
+    context_api.get_current()
     runtime: Any = getattr(context_api, "_RUNTIME_CONTEXT", None)
     variable: Any = getattr(runtime, "_current_context", None)
-    if not isinstance(variable, ContextVar):
-        return context_api.get_current
-    get = cast("Callable[[], Context]", cast("Any", variable).get)
+    key: Any = getattr(propagation, "_SPAN_KEY", None)
+    if not isinstance(variable, ContextVar) or not isinstance(key, str):
+        return ordinary
+    get: Callable[[Any], Context] = cast("Any", variable).get
+    nothing = Context()
+
+    def current_span() -> Span | None:
+        return cast("Span | None", get(nothing).get(key))
+
+    probe = NonRecordingSpan(INVALID_SPAN_CONTEXT)
+    token: Any = context_api.attach(set_span_in_context(probe))
     try:
-        return get if get() is context_api.get_current() else context_api.get_current
-    except LookupError:
-        return context_api.get_current
+        return current_span if current_span() is probe else ordinary
+    except Exception:
+        return ordinary
+    finally:
+        context_api.detach(token)
 
 
-#: The current context of OpenTelemetry.
-current_context: Final = _quickest()
+#: The current span; ``None``, or one that is not recorded, where there is none.
+current_span: Final = _quickest()
 
 
 class Scope:
@@ -66,12 +98,17 @@ class Scope:
     def __init__(self, span: Span, quiet: bool = False) -> None:
         self.span = span
         self.linked = False
-        context = set_span_in_context(span)
-        if quiet:
-            context = context_api.set_value(_SUPPRESS, True, context)
+        try:
+            context = set_span_in_context(span)
+            if quiet:
+                context = context_api.set_value(_SUPPRESS, True, context)
+            # The API's type of a token differs from version to version.
+            self._token: Any = context_api.attach(context)
+        except BaseException:
+            # Nobody else will.
+            span.end()
+            raise
         self._mark = _opened.set(True)
-        # The API's type of a token differs from version to version.
-        self._token: Any = context_api.attach(context)
 
     def close(self) -> None:
         """End the span, and make that current which was before. Never raises."""
@@ -92,6 +129,17 @@ def is_suppressed() -> bool:
     """Whether somebody wants no instrumentation to make spans here."""
     get = context_api.get_value
     return bool(get(_SUPPRESS) or get(_SUPPRESS_ALL))
+
+
+@contextmanager
+def suppressed() -> Generator[None]:
+    """Let instrumentations of others make no spans inside: what happens there is nobody's call."""
+    context = context_api.set_value(_SUPPRESS, True, context_api.set_value(_SUPPRESS_ALL, True))
+    token: Any = context_api.attach(context)
+    try:
+        yield
+    finally:
+        context_api.detach(token)
 
 
 def mark_failed(span: Span, error: BaseException) -> None:

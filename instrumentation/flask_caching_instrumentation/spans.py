@@ -69,7 +69,9 @@ WRITE: Final = "cache.write"
 DEGRADED: Final = "cache.degraded"
 OUTCOME: Final = "flask_caching.outcome"
 REASON: Final = "flask_caching.reason"
+REFUSAL: Final = "flask_caching.refusal"
 COLLISION: Final = "flask_caching.collision"
+DROPPED_EVENTS: Final = "flask_caching.dropped_events"
 FUNCTION: Final = "code.function.name"
 ERROR_TYPE: Final = "error.type"
 DB_SYSTEM: Final = "db.system.name"
@@ -129,7 +131,13 @@ _ALL: Final = (
         "`hit`, `miss`, `stale`, `error` or `bypass`; of a wait, `served` or `unserved`.",
     ),
     Attribute(REASON, "string", "Why it did not look, or why a value was not stored or not read."),
+    Attribute(REFUSAL, "string", "Why what `forced_update` loaded was not stored."),
     Attribute(COLLISION, "string", "What differs, where the key held another request's entry."),
+    Attribute(
+        DROPPED_EVENTS,
+        "int",
+        "Operations on a store in this process that are no events of this span: it had 32.",
+    ),
     Attribute(FUNCTION, "string", "The application's function that ran."),
     Attribute(ERROR_TYPE, "string", "The class of the exception; never its message."),
     Attribute(DB_SYSTEM, "string", "`redis` or `memcached`; this and the next on CLIENT spans."),
@@ -142,7 +150,10 @@ _ALL: Final = (
 #: The attributes by name.
 ATTRIBUTES: Final[Mapping[str, Attribute]] = MappingProxyType({each.name: each for each in _ALL})
 
-_LOOKUP: Final = (CACHE_NAME, KEY, HIT, OUTCOME, WRITE, REASON, COLLISION, DEGRADED, ERROR_TYPE)
+_LOOKUP: Final = (
+    CACHE_NAME, KEY, HIT, OUTCOME, WRITE, REASON, REFUSAL, COLLISION, DEGRADED, ERROR_TYPE,
+    DROPPED_EVENTS,
+)  # fmt: skip
 _SERVER: Final = (DB_SYSTEM, DB_OPERATION, DB_NAMESPACE, SERVER_ADDRESS, SERVER_PORT, ERROR_TYPE)
 
 CATALOGUE: Final[tuple[SpanDoc, ...]] = (
@@ -158,7 +169,7 @@ CATALOGUE: Final[tuple[SpanDoc, ...]] = (
         "cache.load <function>",
         "INTERNAL",
         "The application's own function, because its value was not found. ERROR if it raises, "
-        "but for the answers below 500 of `abort()`.",
+        "but for the answers below 500 of `abort()`, and for being cancelled.",
         (CACHE_NAME, FUNCTION, ERROR_TYPE),
     ),
     SpanDoc(

@@ -11,9 +11,8 @@ waited links to it, and exemplars name it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, get_current_span
 from opentelemetry.util.types import AttributeValue
 from werkzeug.exceptions import HTTPException
@@ -25,7 +24,7 @@ from flask_caching.observer import Bypass, Load, Lookup, Wait, report_fault
 from . import spans
 from .calls import Calls, Operation, ShownKeys
 from .providers import source
-from .scope import Scope, current_context, ids_of, is_suppressed, mark_failed
+from .scope import Scope, current_span, ids_of, is_suppressed, mark_failed
 
 if TYPE_CHECKING:
     from flask_caching.config import CacheConfig
@@ -126,8 +125,6 @@ class Tracing(NoTracing):
         self.tracer: Any = None
         self.name = config.name
         self._always = config.tracing == "always"
-        #: A context whose span is not recorded: the last one that was seen.
-        self._quiet: Context | None = None
         in_process = isinstance(backend, (SimpleCache, NullCache))
         self.awake = not in_process
         self._keys = ShownKeys(config.trace_keys, secret)
@@ -138,8 +135,8 @@ class Tracing(NoTracing):
 
     def recording(self) -> bool:
         try:
-            context = current_context()
-            return context is not self._quiet and self._records(context)
+            span = current_span()
+            return (self._always or (span is not None and span.is_recording())) and self._may()
         except Exception as fault:
             report_fault("tracing.recording", fault)
             return False
@@ -155,12 +152,8 @@ class Tracing(NoTracing):
             report_fault("tracing.operation", fault)
             return None
 
-    def _records(self, context: Context) -> bool:
-        if not (self._always or get_current_span(context).is_recording()):
-            # It never will, so that the next call in the same context need not find out again,
-            # which takes several times as long. One without any tracing is the same for all.
-            self._quiet = context
-            return False
+    def _may(self) -> bool:
+        """Whether a span can be made where one is wanted."""
         self.awake = True
         return self.tracer is not None and not is_suppressed()
 
@@ -169,8 +162,8 @@ class Tracing(NoTracing):
     def lookup_started(self, lookup: Lookup) -> None:
         try:
             # As ``recording``, written out: every hit comes by here.
-            context = current_context()
-            if context is not self._quiet and self._records(context):
+            span = current_span()
+            if (self._always or (span is not None and span.is_recording())) and self._may():
                 self._open_asker(lookup)
         except Exception as fault:
             report_fault("tracing.lookup_started", fault)
@@ -246,8 +239,9 @@ class Tracing(NoTracing):
             span = self.tracer.start_span(
                 name, kind=SpanKind.INTERNAL, attributes=attributes, links=links
             )
-            # One that is not recorded must not hide the application's own, which is.
-            if span.is_recording():
+            # One that is not recorded must not hide the application's own, which is. Where there
+            # is none, what happens inside is to be left out with it.
+            if span.is_recording() or not get_current_span().is_recording():
                 bracket.state = Scope(span)
         except Exception as fault:
             report_fault(f"tracing.{moment}", fault)
@@ -272,6 +266,8 @@ class Tracing(NoTracing):
             span.set_attribute(spans.REASON, lookup.reason)
         if lookup.collision is not None:
             span.set_attribute(spans.COLLISION, lookup.collision.kind)
+        if lookup.error is not None and _is_failure(lookup.error):
+            mark_failed(span, lookup.error)
 
     def _describe_storing(self, span: Span, lookup: Lookup) -> None:
         key = self._keys.shown(lookup.key) if lookup.key else None
@@ -303,6 +299,8 @@ class Tracing(NoTracing):
         if bypass.lookup is not None:
             # What its function raised is said by the load inside.
             self._describe_storing(span, bypass.lookup)
+            if bypass.lookup.reason:
+                span.set_attribute(spans.REFUSAL, bypass.lookup.reason)
         elif bypass.error is not None and _is_failure(bypass.error):
             mark_failed(span, bypass.error)
 
@@ -313,11 +311,14 @@ class Tracing(NoTracing):
         return [Link(scope.span.get_span_context())]
 
 
+#: What ends a call that goes well: a cancelled task or greenlet, a generator that is closed.
+_ENDINGS: Final = frozenset({"CancelledError", "GeneratorExit", "GreenletExit"})
+
+
 def _is_failure(error: BaseException) -> bool:
     """Whether what a function raised is a failure of it, and not an answer or its end."""
     if not isinstance(error, HTTPException):
-        # Others end what goes well: a cancelled task, a closed generator.
-        return isinstance(error, Exception)
+        return type(error).__name__ not in _ENDINGS
     response = error.response
     code = error.code if response is None else getattr(response, "status_code", None)
     return code is None or code >= 500

@@ -1,4 +1,4 @@
-"""The pages about metrics and traces name what there is: their tables are made of the catalogues."""
+"""The pages about metrics and traces name what there is; their tables are the catalogues."""
 
 from __future__ import annotations
 

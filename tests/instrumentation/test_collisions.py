@@ -109,11 +109,13 @@ def test_a_view_with_one_key_for_all_is_found(
     assert (offender.target, offender.kind, offender.key) == ("product", "arguments", "one-key")
     assert offender.times == 2
     assert "3" in repr(offender.asked.arguments)
-    lines = [each for each in caplog.records if getattr(each, "event", "") == "cache.collision"]
+    lines = [
+        each for each in caplog.records if getattr(each, "cache_event", "") == "cache.collision"
+    ]
     assert [line.levelno for line in lines] == [logging.WARNING]
     assert "differs in its arguments, which was served" in lines[0].getMessage()
-    assert lines[0].target == "product"
-    assert len(lines[0].key_hash) == 16
+    assert lines[0].cache_target == "product"
+    assert len(lines[0].cache_key_hash) == 16
     assert "one-key" not in caplog.text
 
 

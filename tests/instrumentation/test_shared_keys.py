@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -40,6 +42,13 @@ class Machine:
         value = self.registry.get_sample_value(name, {**labels, "window": "5m"})
         assert value is not None
         return value
+
+
+@pytest.fixture(autouse=True)
+def nobody_left() -> Iterator[None]:
+    """The thread that talks to servers forgets those of a test that is over."""
+    yield
+    gc.collect()
 
 
 def exchange(clock: Any, times: int = 2) -> None:
