@@ -67,7 +67,8 @@ class Breaker:
         # Not the exception, whose traceback would keep alive everything that it passed through.
         self._last_kind: type[Exception] = OSError
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler or a destructor may use the cache while it is held.
+        self._lock = threading.RLock()
         _all.add(self)
         self._in_a_row = 0
         self._retry_at = 0.0
@@ -157,7 +158,7 @@ class Breaker:
 
     def after_fork(self) -> None:
         """Begin with a free lock: the parent's may have been held by another thread."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 _all: weakref.WeakSet[Breaker] = weakref.WeakSet()

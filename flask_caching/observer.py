@@ -49,7 +49,9 @@ def report_fault(where: str, error: BaseException) -> None:
     """Count a fault of someone who only watches; log the first of its kind."""
     name = f"{where}: {type(error).__name__}"
     faults[name] += 1
-    if faults[name] == 1:
+    if faults[name] > 1:
+        return
+    try:
         logger.error(
             "%s raised %s while watching the cache; the call went on, and further faults of "
             "this kind are only counted",
@@ -57,6 +59,9 @@ def report_fault(where: str, error: BaseException) -> None:
             type(error).__name__,
             exc_info=error,
         )
+    except Exception as fault:
+        # A filter, or a record factory, of the application's.
+        faults[f"log: {type(fault).__name__}"] += 1
 
 
 class Target:

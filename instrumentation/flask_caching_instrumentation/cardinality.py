@@ -76,10 +76,12 @@ class SeenKeys(dict[str, None]):
 
     def __missing__(self, key: str) -> None:
         try:
-            if len(key) > _LONGEST:
-                self._hash(key)
+            # Some applications have other keys; a dictionary takes them.
+            text = key if type(key) is str else repr(key)
+            if len(text) > _LONGEST:
+                self._hash(text)
             else:
-                self._note(key)
+                self._note(key, text)
             self._wake()
         except Exception as fault:
             report_fault("distinct_keys.seen", fault)
@@ -105,11 +107,11 @@ class SeenKeys(dict[str, None]):
                 break
         return hashes
 
-    def _note(self, key: str) -> None:
+    def _note(self, key: str, text: str) -> None:
         if len(self) >= LIMIT:
             self.clear()
         self[key] = None
-        self._fresh.append(key)
+        self._fresh.append(text)
         if len(self._fresh) > LIMIT:
             # Nobody takes them, or not fast enough: then it is for whoever brings them.
             for _ in range(_AT_ONCE):
@@ -177,9 +179,13 @@ class DistinctKeys:
         ended, self._slot = slot != self._slot, slot
         targets = list(self._targets.items())
         for labels, seen in targets:
-            self._count(labels, seen.take(), slot, now)
             if ended:
                 seen.clear()
+            try:
+                self._count(labels, seen.take(), slot, now)
+            except Exception as fault:
+                # One target's trouble is not the others'.
+                report_fault("distinct_keys.drain", fault)
         if sum(len(seen) for _, seen in targets) > _LIMIT_OF_ALL:
             for _, seen in targets:
                 seen.clear()

@@ -21,9 +21,10 @@ from .forksafe import ForkSafeLock
 from .metrics import Add, Observe
 from .rows import Row
 
-__all__ = ["Cells", "Local", "adder", "observer", "pair_adder"]
+__all__ = ["Cells", "Local", "adder", "lock", "observer", "pair_adder"]
 
-_lock = ForkSafeLock()
+#: Of all that is counted: one, since who holds it may run a destructor that counts.
+lock = ForkSafeLock()
 
 
 class Cells:
@@ -41,7 +42,7 @@ class Cells:
 
     def allocate(self, count: int) -> int:
         """Hand out ``count`` places in a row that begin at zero; returns the first."""
-        with _lock:
+        with lock:
             first = self.size
             self.size += count
             return first
@@ -56,14 +57,14 @@ class Cells:
             # May run in the middle of anything: must not take the lock.
             ended.append(number)
 
-        with _lock:
+        with lock:
             self._fold()
             self._rows[number] = row, weakref.ref(owner, end)
         return row
 
     def totals(self) -> Row:
         """The sum of all rows, as long as the places handed out."""
-        with _lock:
+        with lock:
             self._fold()
             sums = [0.0] * self.size
             for row in (self._folded, *(row for row, _ in self._rows.values())):
@@ -75,7 +76,7 @@ class Cells:
 
     def zero(self) -> None:
         """Begin anew, in a forked child that has no other threads: the counts are the parent's."""
-        with _lock:
+        with lock:
             self._fold()
             for row in (self._folded, *(row for row, _ in self._rows.values())):
                 row[:] = [0] * len(row)

@@ -8,10 +8,11 @@ its gauges and what only it had.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import methodcaller
 from typing import Final
 
@@ -20,11 +21,10 @@ from prometheus_client.registry import CollectorRegistry
 from prometheus_client.samples import Exemplar
 
 from flask_caching.errors import ConfigurationError
-from flask_caching.observer import faults
+from flask_caching.observer import faults, report_fault
 
 from .cardinality import DistinctKeys, MemorySketches, SketchStore
-from .cells import Local
-from .forksafe import ForkSafeLock
+from .cells import Local, lock
 from .metrics import (
     CATALOGUE,
     Child,
@@ -39,10 +39,16 @@ from .recorder import Book, Recorder
 from .rows import Row, Sums, add_row
 from .scope import suppressed
 from .ticker import Ticker, courier, ticker
+from .watched import Watched
 
-__all__ = ["Collector", "collector_for", "export", "forget_faults", "process_numbers"]
-
-_lock = ForkSafeLock()
+__all__ = [
+    "Collector",
+    "collector_for",
+    "export",
+    "forget_faults",
+    "process_numbers",
+    "read_shared",
+]
 
 
 class Collector:
@@ -78,7 +84,7 @@ class Collector:
         local = Local(book.cells)
         ended = self._ended
         number = id(book)
-        with _lock:
+        with lock:
             self._fold()
             # Whatever can still count holds ``local``: when it goes, the numbers are final.
             self._books[number] = book, weakref.ref(local, lambda _: ended.append(number))
@@ -87,7 +93,7 @@ class Collector:
     def open_keys(self) -> DistinctKeys:
         """What takes the keys of one more application."""
         keys = DistinctKeys(self.sketches, ticker.wake)
-        with _lock:
+        with lock:
             self._keys.add(keys)
         return keys
 
@@ -128,56 +134,59 @@ class Collector:
 
     def counted(self) -> Sums:
         """All that was counted in this process, by ended applications too, and its own gauges."""
-        with _lock:
-            self._fold()
-            sums = dict(self._left)
-        for book in self._all_books():
+        books, sums = self._snapshot()
+        for book in books:
             for child, row in book.read(shared=False).items():
                 add_row(sums, child, row)
         return sums
 
-    def shared(self) -> Sums:
-        """The gauges that all workers of the machine know alike."""
-        sums: Sums = {}
-        for book in self._all_books():
-            for child, row in book.read_shared().items():
-                add_row(sums, child, row)
-        return sums
+    def watched(self) -> list[Watched]:
+        """What is asked for the gauges that all workers of the machine know alike."""
+        books, _ = self._snapshot()
+        return [each for book in books for each in book.watched() if each.shared]
 
     def distinct_keys(self) -> dict[LabelSet, float]:
         """Different keys by label set and window, of those that a living application asks for."""
-        self.drain()
-        asked = {labels for book in self._all_books() for labels in book.asked}
+        try:
+            self.drain()
+        except Exception as fault:
+            # A scrape shows what was counted before.
+            report_fault("metrics.keys", fault)
+        asked: set[LabelSet] = set()
+        for book in self._snapshot()[0]:
+            asked |= book.asked
         estimates = self.sketches.estimates(time.time())
         return {labels: number for labels, number in estimates.items() if labels[:-1] in asked}
 
     def begin_anew(self) -> None:
         """Forget what was counted: this is a forked child now, and the parent tells of it."""
-        with _lock:
+        with lock:
             self._fold()
             self._left.clear()
-        for book in self._all_books():
+        for book in self._snapshot()[0]:
             book.begin_anew()
 
     def _all_keys(self) -> list[DistinctKeys]:
-        with _lock:
+        with lock:
             return list(self._keys)
 
-    def _all_books(self) -> list[Book]:
-        with _lock:
+    def _snapshot(self) -> tuple[list[Book], Sums]:
+        """The books of the applications that exist, and what the others left: of one moment."""
+        with lock:
             self._fold()
-            return [book for book, _ in self._books.values()]
+            return [book for book, _ in self._books.values()], dict(self._left)
 
     def _living(self) -> Sums:
         """What applications that exist count; a series goes on where an ended one left it."""
+        books, left = self._snapshot()
         sums: Sums = {}
-        for book in self._all_books():
-            for child, row in book.read().items():
+        for book in books:
+            for child, row in book.read(shared=False).items():
                 add_row(sums, child, row)
-        for child, row in self._left.items():
-            if child in sums:
-                add_row(sums, child, row)
-        return sums
+        for child in sums.keys() & left.keys():
+            add_row(sums, child, left[child])
+        shared = [each for book in books for each in book.watched() if each.shared]
+        return {**sums, **read_shared(shared)}
 
     def _fold(self) -> None:
         while self._ended:
@@ -189,6 +198,13 @@ class Collector:
                 # What workers share is forgotten with its window.
                 for labels in book.asked - living:
                     self.sketches.forget(labels)
+            self._forget_examples()
+
+    def _forget_examples(self) -> None:
+        """Drop the exemplars of series that only applications that are gone had."""
+        for child, bound in list(self.exemplars):
+            if not any(other.has(child) for other, _ in self._books.values()):
+                self.exemplars.pop((child, bound), None)
 
 
 _build: Final = build_labels()
@@ -211,6 +227,15 @@ def forget_faults() -> None:
     """Begin at zero: this is a forked child now."""
     _faults_before.clear()
     _faults_before.update(faults)
+
+
+def read_shared(watched: Iterable[Watched]) -> Sums:
+    """The gauges of stores that several applications may share: of each store once."""
+    sums: Sums = {}
+    for each in {each.identity: each for each in watched}.values():
+        for child, row in each.gauges().items():
+            add_row(sums, child, row)
+    return sums
 
 
 def export(
@@ -281,7 +306,7 @@ def collector_for(
     Raises:
         ConfigurationError: If the registry has metrics of the same names from elsewhere.
     """
-    with _lock:
+    with lock:
         known = _collectors.setdefault(registry, {})
         collector = known.get(namespace)
         if collector is None:
@@ -291,7 +316,7 @@ def collector_for(
             _register(registry, collector, namespace)
             known[namespace] = collector
         else:
-            _register_again(registry, collector)
+            _register_again(registry, collector, namespace)
         return collector
 
 
@@ -306,9 +331,9 @@ def _register(registry: CollectorRegistry, collector: Collector, namespace: str)
         ) from error
 
 
-def _register_again(registry: CollectorRegistry, collector: Collector) -> None:
-    # Test suites empty the default registry between tests; a refusal says that it is still there.
-    try:
-        registry.register(collector)
-    except ValueError:
-        return
+def _register_again(registry: CollectorRegistry, collector: Collector, namespace: str) -> None:
+    """Register a collector if it is not: test suites empty the default registry between tests."""
+    # It may not be there; or the registry is one of somebody else's kind.
+    with contextlib.suppress(AttributeError, KeyError):
+        registry.unregister(collector)
+    _register(registry, collector, namespace)

@@ -6,7 +6,7 @@ Series are bound once and kept: building a label set is the dear part of countin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -84,12 +84,17 @@ class _Series:
         _ = self.lookups["miss"], self.stores["stored", ""]
 
 
+def clean(value: object) -> str:
+    """A label value that every exposition format can hold: text without half characters."""
+    return str(value).encode("utf-8", "replace").decode()
+
+
 class _Limit:
     """Lets the first so many label values pass; the rest become one, and are counted."""
 
     __slots__ = ("_dropped", "_known", "_limit")
 
-    def __init__(self, limit: int, dropped: Callable[[], Add]) -> None:
+    def __init__(self, limit: int, dropped: Add) -> None:
         self._limit = limit
         self._dropped = dropped
         self._known: set[tuple[str, ...]] = set()
@@ -98,7 +103,7 @@ class _Limit:
         """The last part of ``value``, or ``_other`` if it is one too many."""
         if value not in self._known:
             if len(self._known) >= self._limit:
-                self._dropped()()
+                self._dropped()
                 return OTHER
             self._known.add(value)
         return value[-1]
@@ -247,7 +252,7 @@ class Counting(NullObserver):
 
     def _label(self, backend: str) -> None:
         """Bind everything that carries the common labels."""
-        common = self._common = (self._name, backend)
+        common = self._common = (clean(self._name), backend)
         counter = self._recorder.counter
         self._series: dict[Target, _Series] = {}
         self._in_flight = Children(partial(self._recorder.gauge, "loads_in_flight", *common))
@@ -258,8 +263,8 @@ class Counting(NullObserver):
         )
 
         def limit(label: str, number: int) -> _Limit:
-            # Not made to exist at zero: most applications never drop one.
-            return _Limit(number, lambda: counter("dropped_labels_total", *common, label))
+            dropped = counter("dropped_labels_total", *common, label)
+            return _Limit(number, dropped)
 
         self._targets = limit("target", self._targets_limit)
         self._reasons = limit("reason", _WORDS_LIMIT)
@@ -289,7 +294,7 @@ class Counting(NullObserver):
 
     def _open(self, target: Target) -> _Series:
         """The children of a target that is met for the first time, or again after long."""
-        name = target.name
+        name = clean(target.name)
         if target.source != "direct":
             name = self._targets.admit(target.source, name)
         asker = (*self._common, target.source, name)

@@ -14,6 +14,9 @@ from flask import Blueprint, Flask, Response, current_app, request
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
+from flask_caching.errors import ConfigurationError
+from flask_caching.observer import report_fault
+
 from .scraping import scrape_registry
 from .slots import in_files
 
@@ -53,9 +56,8 @@ class _Scrape:
         names = request.args.getlist("name[]")
         # A restricted registry answers ``collect`` as a whole one does.
         shown: Any
-        if in_files():
-            shown = scrape_registry(names)
-        else:
+        shown = _all_workers(names) if in_files() else None
+        if shown is None:
             registry = self.registry or _registry_of(self.cache)
             shown = registry.restricted_registry(names) if names else registry
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -63,6 +65,15 @@ class _Scrape:
         response.headers["Content-Type"] = content_type
         response.headers["Cache-Control"] = "no-store"
         return response
+
+
+def _all_workers(names: list[str]) -> CollectorRegistry | None:
+    """What all workers' files say; ``None`` if they cannot be found, and there is only this one."""
+    try:
+        return scrape_registry(names)
+    except (ConfigurationError, OSError) as fault:
+        report_fault("metrics.scrape", fault)
+        return None
 
 
 def metrics_blueprint(

@@ -36,9 +36,10 @@ def register(collector: Collector, provider: Any = None) -> None:
         provider: The meter provider; ``None`` for the global one.
     """
     given = _known.setdefault(collector, [])
-    if any(each() is provider for each in given):
+    chosen = _GLOBAL if provider is None else provider
+    if any(each() is chosen for each in given):
         return
-    given.append(_reference(provider))
+    given.append(_reference(chosen))
     try:
         meter = get_meter(SCOPE, installed_version("Flask-Caching"), provider)
         for each in CATALOGUE:
@@ -63,8 +64,16 @@ def instrument_name(namespace: str, family: Family, part: str = "") -> tuple[str
     return ".".join(word for word in words if word), "1" if part == "count" else unit
 
 
+#: Stands for the global provider, whichever that is.
+_GLOBAL: Final = object()
+
+
 def _reference(provider: Any) -> Callable[[], Any]:
-    return (lambda: None) if provider is None else weakref.ref(provider)
+    try:
+        return weakref.ref(provider)
+    except TypeError:
+        # It cannot be referenced weakly.
+        return lambda: provider
 
 
 def _create(meter: Meter, family: Family, owner: weakref.ref[Collector]) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 from prometheus_client.samples import Exemplar
 
-from .cells import Cells, Local, adder, observer, pair_adder
-from .forksafe import ForkSafeLock
+from .cells import Cells, Local, adder, lock, observer, pair_adder
 from .metrics import Add, Child, LabelSet, Numbers, Observe, Timing, family
 from .rows import Row, Sums, add_row, is_gauge, width
 from .ticker import Ticker
@@ -16,34 +15,46 @@ from .watched import Watched
 
 __all__ = ["Book", "Recorder"]
 
-_lock = ForkSafeLock()
-
 
 class Book:
-    """One application's numbers: where each series' places begin, and what is watched.
-
-    Attributes:
-        asked: The label sets whose distinct keys are counted.
-    """
+    """One application's numbers: where each series' places begin, and what is watched."""
 
     def __init__(self) -> None:
         self.cells = Cells()
-        self.asked: set[LabelSet] = set()
+        self._asked: set[LabelSet] = set()
         self._places: dict[Child, int] = {}
         self._watched: list[Watched] = []
 
     def place(self, child: Child) -> int:
         """The first of a series' places; the series exists from now on, at zero."""
-        with _lock:
+        with lock:
             place = self._places.get(child)
             if place is None:
                 place = self._places[child] = self.cells.allocate(width(child))
             return place
 
+    @property
+    def asked(self) -> set[LabelSet]:
+        """The label sets whose distinct keys are counted."""
+        return self._asked.copy()
+
+    def ask(self, labels: LabelSet) -> None:
+        """Count the distinct keys of ``labels``."""
+        self._asked.add(labels)
+
     def watch(self, watched: Watched) -> None:
         """Ask this one as well, from now on."""
-        with _lock:
+        with lock:
             self._watched.append(watched)
+
+    def has(self, child: Child) -> bool:
+        """Whether there is such a series."""
+        return child in self._places
+
+    def watched(self) -> list[Watched]:
+        """What is asked for its numbers."""
+        with lock:
+            return list(self._watched)
 
     def read(self, *, shared: bool = True) -> Sums:
         """Every series' numbers now.
@@ -52,18 +63,10 @@ class Book:
             shared: Whether gauges are wanted that all workers of the machine know alike.
         """
         numbers = self._counted()
-        for each in self._all_watched():
+        for each in self.watched():
             if shared or not each.shared:
                 for child, row in each.gauges().items():
                     add_row(numbers, child, row)
-        return numbers
-
-    def read_shared(self) -> Sums:
-        """The gauges that all workers of the machine know alike."""
-        numbers: Sums = {}
-        for each in self._all_watched():
-            if each.shared:
-                numbers.update(each.gauges())
         return numbers
 
     def left(self) -> Sums:
@@ -73,19 +76,19 @@ class Book:
     def begin_anew(self) -> None:
         """Forget what was counted: this is a forked child now."""
         self.cells.zero()
-        for each in self._all_watched():
+        for each in self.watched():
             each.begin_anew()
 
-    def _all_watched(self) -> list[Watched]:
-        with _lock:
-            return list(self._watched)
-
     def _counted(self) -> Sums:
-        with _lock:
+        with lock:
             places = dict(self._places)
         totals: Row = self.cells.totals()
         numbers = {child: totals[at : at + width(child)] for child, at in places.items()}
-        for each in self._all_watched():
+        for child, row in numbers.items():
+            if is_gauge(child) and row[0] < 0:
+                # A load that the parent of a forked child began.
+                numbers[child] = [0.0]
+        for each in self.watched():
             for child, row in each.counters().items():
                 add_row(numbers, child, row)
         return numbers
@@ -165,7 +168,7 @@ class Recorder:
 
     def asked(self, labels: LabelSet) -> None:
         """Show the distinct keys of ``labels`` for as long as this exists."""
-        self._book.asked.add(labels)
+        self._book.ask(labels)
 
     def asks(self, labels: LabelSet) -> bool:
         """Whether the distinct keys of ``labels`` are this application's."""

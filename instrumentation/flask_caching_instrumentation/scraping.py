@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from prometheus_client.metrics_core import Metric
@@ -20,7 +20,7 @@ from prometheus_client.samples import Exemplar, Sample
 
 from flask_caching.observer import report_fault
 
-from .collector import Collector, export
+from .collector import Collector, export, read_shared
 from .metrics import LabelSet, family, full_name
 from .slots import PREFIX, dead_slots, directory
 from .ticker import ticker
@@ -53,8 +53,11 @@ class _AllWorkers:
 
     def collect(self) -> Iterator[Metric]:
         merged = {metric.name: metric for metric in _merge_all(self._paths())}
+        by_namespace: dict[str, list[Collector]] = {}
         for collector in self._files.collectors:
-            self._add_own(merged, collector)
+            by_namespace.setdefault(collector.namespace, []).append(collector)
+        for namespace, collectors in by_namespace.items():
+            _add_own(merged, namespace, collectors)
         for metric in merged.values():
             if self._names:
                 metric.samples = [each for each in metric.samples if each.name in self._names]
@@ -65,32 +68,38 @@ class _AllWorkers:
 
     def _paths(self) -> list[str]:
         path = self._files.path
-        dead = dead_slots(path, self._files.slot)
-        return [
-            each
-            for each in glob.glob(os.path.join(glob.escape(path), "*.db"))
-            if not _is_past(os.path.basename(each), dead)
-        ]
+        paths = glob.glob(os.path.join(glob.escape(path), "*.db"))
+        dead: set[int] = set()
+        try:
+            dead = dead_slots(path, self._files.slot)
+        except OSError as fault:
+            report_fault("metrics.slots", fault)
+        # Where others' files carry something else, it does not say which process is gone.
+        by_process = any(each.endswith(f"_{os.getpid()}.db") for each in paths)
+        return [each for each in paths if not _is_past(os.path.basename(each), dead, by_process)]
 
-    def _add_own(self, merged: dict[str, Metric], collector: Collector) -> None:
-        """What is not in the files: what all workers know alike, distinct keys, exemplars."""
-        sums = collector.shared()
+
+def _add_own(merged: dict[str, Metric], namespace: str, collectors: Sequence[Collector]) -> None:
+    """What is not in the files: what all workers know alike, distinct keys, exemplars."""
+    sums = read_shared(each for collector in collectors for each in collector.watched())
+    for collector in collectors:
         for labels, number in collector.distinct_keys().items():
+            # Of a file that they share.
             sums["distinct_keys", labels] = [number]
-        for metric in export(collector.namespace, sums, {}):
-            if metric.samples:
-                first = merged.setdefault(metric.name, metric)
-                if first is not metric:
-                    first.samples.extend(metric.samples)
-        examples = {
-            (full_name(collector.namespace, name), _labels_of(name, labels), bound): exemplar
-            for ((name, labels), bound), exemplar in list(collector.exemplars.items())
-        }
-        if examples:
-            for name in {each[0].removesuffix("_total") for each in examples}:
-                known = merged.get(name)
-                if known is not None:
-                    known.samples = [_exemplified(each, examples) for each in known.samples]
+    for metric in export(namespace, sums, {}):
+        if metric.samples:
+            first = merged.setdefault(metric.name, metric)
+            if first is not metric:
+                first.samples.extend(metric.samples)
+    examples = {
+        (full_name(namespace, name), _labels_of(name, labels), bound): exemplar
+        for collector in collectors
+        for ((name, labels), bound), exemplar in list(collector.exemplars.items())
+    }
+    for name in {each[0].removesuffix("_total") for each in examples}:
+        known = merged.get(name)
+        if known is not None:
+            known.samples = [_exemplified(each, examples) for each in known.samples]
 
 
 #: Whose exemplar it is: the family's exported name, label values by label name, and the bucket.
@@ -134,15 +143,22 @@ def _series(sample: Sample) -> list[tuple[str, str]]:
     return sorted(label for label in sample.labels.items() if label[0] != "le")
 
 
-def _is_past(name: str, dead: set[int]) -> bool:
-    """Whether a file holds the live gauges of a process that is gone."""
+def _is_past(name: str, dead: set[int], by_process: bool) -> bool:
+    """Whether a file holds the live gauges of a process that is gone.
+
+    Args:
+        name: The file's.
+        dead: The slots that nobody has.
+        by_process: Whether the names of others' files end in numbers of processes.
+    """
     kind, _, rest = name.partition("_")
     mode, _, owner = rest.removesuffix(".db").partition("_")
     if kind != "gauge":
         return False
-    if owner.startswith(PREFIX):
-        return int(owner.removeprefix(PREFIX)) in dead
-    return mode.startswith("live") and not _runs(owner)
+    slot = owner.removeprefix(PREFIX)
+    if slot != owner:
+        return slot.isdigit() and int(slot) in dead
+    return by_process and mode.startswith("live") and not _runs(owner)
 
 
 def _runs(number: str) -> bool:

@@ -13,16 +13,16 @@ import glob
 import itertools
 import os
 import sys
+import threading
+import time
 from collections.abc import Generator
 from typing import Final
 
 from prometheus_client import values
 
-from flask_caching.backends.filelocks import Locked
 from flask_caching.errors import ConfigurationError
-from flask_caching.observer import report_fault
 
-__all__ = ["PREFIX", "Slot", "dead_slots", "directory", "in_files"]
+__all__ = ["MODE", "PREFIX", "Slot", "dead_slots", "directory", "in_files", "is_at"]
 
 _ENVIRONMENT: Final = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -30,7 +30,14 @@ _ENVIRONMENT: Final = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX: Final = "flaskcaching-"
 
 _LOCK_FILES: Final = f"{PREFIX}*.lock"
-_MODE: Final = 0o666
+#: Workers may be of several users, as the directory allows.
+MODE: Final = 0o666
+
+#: Seconds to wait for others who take a slot.
+_WAIT: Final = 0.25
+
+#: Not ``time.sleep``, which applications replace in their tests.
+_pause: Final = threading.Event()
 
 if sys.platform == "win32":
     # No server runs several worker processes there.
@@ -97,27 +104,26 @@ class Slot:
     def __init__(self, path: str) -> None:
         self.path = path
         with _one_at_a_time(path):
-            for number in itertools.count():
-                file = _open(_lock_path(path, number))
-                if _taken(file):
-                    os.close(file)
-                    continue
-                self.number = number
-                self._file = file
-                break
+            self.number, self._file = _take(path)
             self._drop_gauges()
 
     def file(self, kind: str) -> str:
         """The path of the file for a kind of metrics (``counter``, ``gauge_livesum``)."""
         return os.path.join(self.path, f"{kind}_{PREFIX}{self.number}.db")
 
-    def exists(self) -> bool:
-        """Whether the slot's lock is still there: not if somebody emptied the directory."""
-        try:
-            found = os.stat(_lock_path(self.path, self.number))
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(found, os.fstat(self._file))
+    def retake(self) -> bool:
+        """Lock the slot anew if somebody removed its lock. Returns whether it is this process's."""
+        name = _lock_path(self.path, self.number)
+        if is_at(self._file, name):
+            return True
+        with _one_at_a_time(self.path):
+            file = _open(name)
+            if _taken(file):
+                os.close(file)
+                return False
+            os.close(self._file)
+            self._file = file
+            return True
 
     def give_up(self) -> None:
         """Close the slot's lock. In a forked child it stays with the parent."""
@@ -131,8 +137,16 @@ class Slot:
                 os.unlink(path)
 
 
+def is_at(file: int, path: str) -> bool:
+    """Whether an open file is what stands at ``path``."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
 def dead_slots(path: str, own: int | None) -> set[int]:
-    """The slots of a directory that no living process has.
+    """The slots of a directory that no living process has, as far as one can know.
 
     Args:
         path: The directory.
@@ -140,11 +154,14 @@ def dead_slots(path: str, own: int | None) -> set[int]:
     """
     dead: set[int] = set()
     with _one_at_a_time(path):
-        for lock in glob.glob(os.path.join(glob.escape(path), _LOCK_FILES)):
-            text = os.path.basename(lock).removeprefix(PREFIX).removesuffix(".lock")
+        for name in glob.glob(os.path.join(glob.escape(path), _LOCK_FILES)):
+            text = os.path.basename(name).removeprefix(PREFIX).removesuffix(".lock")
             if not text.isdigit() or int(text) == own:
                 continue
-            file = _open(lock)
+            try:
+                file = _open(name)
+            except OSError:
+                continue  # Another user's, or gone by now: taken for one that lives.
             try:
                 if not _taken(file, shared=True):
                     dead.add(int(text))
@@ -153,20 +170,45 @@ def dead_slots(path: str, own: int | None) -> set[int]:
     return dead
 
 
+def _take(path: str) -> tuple[int, int]:
+    """The lowest slot that can be had, and its lock, which is held from now on."""
+    for number in itertools.count():
+        name = _lock_path(path, number)
+        try:
+            file = _open(name)
+        except PermissionError:
+            if not os.path.exists(name):
+                raise  # It is the directory that may not be written to.
+            continue  # Another user's.
+        try:
+            # A file of the slot that may not be written to makes it another user's as well.
+            mine = all(
+                os.access(each, os.W_OK)
+                for each in glob.glob(os.path.join(glob.escape(path), f"*_{PREFIX}{number}.db"))
+            )
+            if mine and not _taken(file):
+                return number, file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+    raise AssertionError("there is no end to numbers")
+
+
 @contextlib.contextmanager
 def _one_at_a_time(path: str) -> Generator[None]:
-    """Keep other processes from taking slots, so that a look at one is not taken for its owner."""
-    lock = Locked(os.path.join(path, f"{PREFIX.rstrip('-')}.lock"), _MODE)
+    """Keep other processes from taking slots, so that a look at one is not taken for its owner.
+
+    Not for long: who holds the lock may have been stopped. At worst a slot is left empty then.
+    """
+    file = _open(os.path.join(path, f"{PREFIX.rstrip('-')}.lock"))
     try:
-        lock.__enter__()
-    except TimeoutError as fault:
-        # Somebody was stopped while he held it. At worst a slot is left empty.
-        report_fault("metrics.slots", fault)
+        deadline = time.monotonic() + _WAIT
+        while _taken(file) and time.monotonic() < deadline:
+            _pause.wait(0.005)
         yield
-        return
-    with contextlib.ExitStack() as leaving:
-        leaving.push(lock)
-        yield
+    finally:
+        os.close(file)
 
 
 def _lock_path(path: str, number: int) -> str:
@@ -174,4 +216,9 @@ def _lock_path(path: str, number: int) -> str:
 
 
 def _open(path: str) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+    # Past the umask: another user's worker has to be able to lock it.
+    with contextlib.suppress(PermissionError):
+        if os.fstat(file).st_mode & 0o777 != MODE:
+            os.fchmod(file, MODE)
+    return file

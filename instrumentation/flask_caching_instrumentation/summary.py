@@ -67,7 +67,8 @@ def summarize(numbers: Numbers) -> Tree:
         counts = errors.setdefault(operation, {}).setdefault(kind, {"handled": 0, "raised": 0})
         counts["handled" if handled == "true" else "raised"] += _whole(value)
     summary |= {"operations": operations, "errors": errors}
-    summary["dropped_labels"] = _by_label(numbers, "dropped_labels_total")
+    dropped = _by_label(numbers, "dropped_labels_total")
+    summary["dropped_labels"] = {label: count for label, count in dropped.items() if count}
     return summary | _store(numbers) | _server(numbers)
 
 

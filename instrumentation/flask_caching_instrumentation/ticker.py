@@ -18,6 +18,8 @@ from typing import Final
 
 from flask_caching.observer import report_fault
 
+from .forksafe import ForkSafeLock
+
 __all__ = ["INTERVAL", "Ticker", "courier", "ticker"]
 
 #: Seconds between two turns.
@@ -42,8 +44,9 @@ class Ticker:
         self.awake = False
         self._at_exit = at_exit
         self._interval = interval
+        self._lock = ForkSafeLock()
         self._tasks: list[tuple[str, weakref.WeakMethod[Callable[[], bool]]]] = []
-        self.after_fork()
+        self._begin()
 
     def add(self, name: str, task: Callable[[], bool]) -> None:
         """Have ``task`` done each turn, for as long as the object exists whose method it is.
@@ -52,7 +55,8 @@ class Ticker:
             name: Where a fault of it is counted.
             task: Returns whether there was something to do.
         """
-        self._tasks.append((name, weakref.WeakMethod(task)))
+        living = [each for each in self._tasks if each[1]() is not None]
+        self._tasks = [*living, (name, weakref.WeakMethod(task))]
 
     def wake(self) -> None:
         """Have a turn soon. Whoever has work calls this when ``awake`` is false."""
@@ -63,7 +67,7 @@ class Ticker:
                 return
             self.awake = True
         try:
-            self._register_at_exit()
+            self._finish_in_child()
             thread = threading.Thread(target=self._run, name="flask-caching-metrics", daemon=True)
             thread.start()
         except Exception as fault:
@@ -73,11 +77,13 @@ class Ticker:
 
     def tick(self) -> bool:
         """One turn: do what there is to do. Returns whether there was something."""
+        if self._pid != os.getpid():
+            # Forked by something that does not run Python's hooks.
+            self._begin()
         busy = False
-        for each in list(self._tasks):
-            name, task = each[0], each[1]()
+        for name, reference in self._tasks:
+            task = reference()
             if task is None:
-                self._tasks.remove(each)
                 continue
             try:
                 busy = task() or busy
@@ -85,15 +91,26 @@ class Ticker:
                 report_fault(name, fault)
         return busy
 
-    def after_fork(self) -> None:
-        """Begin again without a thread, which a forked child has not got."""
-        self._lock = threading.Lock()
+    def _begin(self) -> None:
+        """Begin without a thread: as in a forked child, which has not got the parent's."""
+        self._pid = os.getpid()
         # Not ``time.sleep``, which applications replace in their tests.
         self._pause = threading.Event()
-        self._registered_at_exit = False
+        self._finishes = False
         self.awake = False
 
+    def after_fork(self) -> None:
+        """Begin again: this is a forked child now."""
+        self._begin()
+
     def _run(self) -> None:
+        try:
+            self._turn_until_idle()
+        except BaseException:
+            self.awake = False
+            raise
+
+    def _turn_until_idle(self) -> None:
         idle = 0
         while True:
             self._pause.wait(self._interval)
@@ -111,15 +128,13 @@ class Ticker:
                 self.awake = True
             idle = 0
 
-    def _register_at_exit(self) -> None:
-        if self._registered_at_exit or not self._at_exit:
-            return
-        self._registered_at_exit = True
-        atexit.register(self.tick)
-        # A child of multiprocessing ends without the interpreter's own ending.
+    def _finish_in_child(self) -> None:
+        """Have a last turn in a child of multiprocessing, which ends without ``atexit``."""
         processes = sys.modules.get("multiprocessing.util")
-        if processes is not None:
-            processes.Finalize(None, self.tick, exitpriority=0)
+        if self._finishes or not self._at_exit or processes is None:
+            return
+        self._finishes = True
+        processes.Finalize(None, self.tick, exitpriority=0)
 
 
 #: The thread of this process.
@@ -127,6 +142,9 @@ ticker: Final = Ticker()
 
 #: Another one, for what takes round trips to a server, which counts must not wait for.
 courier: Final = Ticker(1.0, at_exit=False)
+
+# Before those that the application registers, and so after them: they may count something.
+atexit.register(ticker.tick)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=ticker.after_fork)

@@ -15,6 +15,8 @@ from typing import Any, Final, cast
 
 from prometheus_client import mmap_dict
 
+from .slots import is_at
+
 __all__ = ["ValueFile", "value_key"]
 
 _NUMBER_OF_BYTES: Final = struct.Struct("i")
@@ -64,23 +66,40 @@ class ValueFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         self.values: dict[str, float] = {}
+        self._path = path
         self._places: dict[str, int] = {}
+        self._used = 0
+        self._torn = False
+        if not os.path.exists(path):
+            _create(path)
+        self._file = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
         try:
-            self._read(path)
+            self._read()
         except BaseException:
             self.close()
             raise
 
+    @property
+    def exists(self) -> bool:
+        """Whether it is still there: not if somebody removed it."""
+        return is_at(self._file, self._path)
+
     def write(self, key: str, value: float, when: float = 0.0) -> None:
         """Put a number under a key; ``when`` is the Unix time of it, where that matters."""
+        if self._torn:
+            self._read()
         data = _VALUE.pack(value, when) if _TIMED else _VALUE.pack(value)
         place = self._places.get(key)
         if place is None:
             self._append(key, data)
         else:
             os.pwrite(self._file, data, place)
+
+    def remove(self) -> None:
+        """Remove it, if it is still there."""
+        if self.exists:
+            os.unlink(self._path)
 
     def close(self) -> None:
         """Give the file back to the system."""
@@ -90,30 +109,55 @@ class ValueFile:
 
     def _append(self, key: str, data: bytes) -> None:
         name = key.encode()
+        length = len(name)
         # Up to where a number may stand.
-        name += b" " * (8 - (len(name) + 4) % 8)
-        entry = _NUMBER_OF_BYTES.pack(len(key.encode())) + name + data
+        name += b" " * (8 - (length + 4) % 8)
+        entry = _NUMBER_OF_BYTES.pack(length) + name + data
+        # If this is not done to its end, what is in the file has to be found out again.
+        self._torn = True
         _write_all(self._file, entry, self._used)
-        self._used += len(entry)
-        self._places[key] = self._used - len(data)
+        used = self._used + len(entry)
         # Last, so that nobody reads half an entry.
-        os.pwrite(self._file, _NUMBER_OF_BYTES.pack(self._used), 0)
+        _write_all(self._file, _NUMBER_OF_BYTES.pack(used), 0)
+        self._used = used
+        self._places[key] = used - len(data)
+        self._torn = False
 
-    def _read(self, path: str) -> None:
+    def _read(self) -> None:
+        """Find out what is in the file; what cannot be read is thrown away."""
         size = os.fstat(self._file).st_size
+        found: dict[str, float] = {}
+        places: dict[str, int] = {}
         try:
-            (self._used,) = _NUMBER_OF_BYTES.unpack(os.pread(self._file, 4, 0))
-            if 8 <= self._used <= size:
-                for key, value, *_, place in _read_all(path):
-                    self.values[key] = value
-                    self._places[key] = place
-                return
+            (used,) = _NUMBER_OF_BYTES.unpack(os.pread(self._file, 4, 0))
+            if not 8 <= used <= size:
+                raise ValueError("it is cut off")
+            for key, value, *_, place in _read_all(self._path):
+                found[key], places[key] = value, place
         except (RuntimeError, ValueError, struct.error):
             # Torn by a crash of the machine, or not one of these files.
-            self.values, self._places = {}, {}
-        self._used = 8
-        os.ftruncate(self._file, 0)
-        _write_all(self._file, _NUMBER_OF_BYTES.pack(self._used) + bytes(4), 0)
+            found, places, used = {}, {}, len(_EMPTY)
+            os.ftruncate(self._file, 0)
+            _write_all(self._file, _EMPTY, 0)
+        if not self._places:
+            self.values = found
+        self._places, self._used = places, used
+        self._torn = False
+
+
+#: The beginning of a file, of which so many bytes are used.
+_EMPTY: Final = _NUMBER_OF_BYTES.pack(8) + bytes(4)
+
+
+def _create(path: str) -> None:
+    """Make an empty file at once, so that nobody reads one without a beginning."""
+    new = f"{path}.new"
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        _write_all(file, _EMPTY, 0)
+    finally:
+        os.close(file)
+    os.replace(new, path)
 
 
 def _write_all(file: int, data: bytes, place: int) -> None:

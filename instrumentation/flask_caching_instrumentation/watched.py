@@ -38,6 +38,11 @@ class Watched(Protocol):
     @property
     def shared(self) -> bool: ...
 
+    @property
+    def identity(self) -> object:
+        """Equal for those that tell of the same store."""
+        ...
+
     def gauges(self) -> Sums:
         """What it says of itself now; empty when it is gone, or does not know."""
         ...
@@ -70,6 +75,12 @@ class WatchedStore:
     @property
     def shared(self) -> bool:
         return self.labels[-1] in _SHARED_STORES
+
+    @property
+    def identity(self) -> object:
+        store = self._store()
+        place = getattr(store, "cache_dir", id(self))
+        return self.labels, place, str(getattr(store, "key_prefix", ""))
 
     def gauges(self) -> Sums:
         store = self._store()
@@ -110,6 +121,10 @@ class WatchedBackend:
     """
 
     shared = False
+
+    @property
+    def identity(self) -> object:
+        return id(self)
 
     def __init__(self, labels: LabelSet, backend: Any, serializer: str) -> None:
         self.labels = labels

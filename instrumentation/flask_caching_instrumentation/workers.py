@@ -18,7 +18,7 @@ from .collector import Collector, collector_for, forget_faults, process_numbers
 from .forksafe import ForkSafeLock
 from .metrics import Child, family, full_name, go_string
 from .rows import Row, Sums, add_row, is_gauge
-from .slots import PREFIX, Slot, directory, in_files
+from .slots import MODE, PREFIX, Slot, directory, in_files
 from .ticker import ticker
 from .valuefile import ValueFile, value_key
 
@@ -43,6 +43,12 @@ _GAUGE_FILES: Final = {
 }
 
 
+def _kind(child: Child) -> str:
+    """Which file a series is in."""
+    described = family(child[0])
+    return _GAUGE_FILES[described.merge] if described.kind == "gauge" else described.kind
+
+
 class WorkerFiles:
     """This process's part of the directory.
 
@@ -52,14 +58,17 @@ class WorkerFiles:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._lock = ForkSafeLock()
+        self.lock = ForkSafeLock()
         self._collectors: list[Collector] = []
         self._slot: Slot | None = None
+        self._pid = os.getpid()
+        #: What the parent had told of when this process was forked, and tells of itself.
+        self._inherited: _Numbers = {}
         self._forget()
 
     def add(self, collector: Collector) -> None:
         """Write what ``collector`` has as well; it is kept alive, since its counts have to stay."""
-        with self._lock:
+        with self.lock:
             if collector not in self._collectors:
                 self._collectors.append(collector)
 
@@ -79,7 +88,9 @@ class WorkerFiles:
         Raises:
             OSError: If the directory is gone, or full. What was not written is tried again.
         """
-        with self._lock:
+        if self._pid != os.getpid():
+            self._notice_fork()
+        with self.lock:
             numbers = self._gather()
             news = {key: row for key, row in numbers.items() if self._written.get(key) != row}
             gone = self._written.keys() - numbers.keys()
@@ -88,7 +99,7 @@ class WorkerFiles:
             self._be_there()
             if gone:
                 self._renew_gauges()
-                news = {key: row for key, row in numbers.items() if self._written.get(key) != row}
+            news = {key: row for key, row in numbers.items() if self._written.get(key) != row}
             for key, row in news.items():
                 self._write(key, row)
                 self._written[key] = row
@@ -96,13 +107,27 @@ class WorkerFiles:
 
     def after_fork(self) -> None:
         """Let the parent's files go, and count from zero into others."""
+        self._leave_to_parent()
+        for collector in self._collectors:
+            collector.begin_anew()
+        forget_faults()
+
+    def _notice_fork(self) -> None:
+        """:meth:`after_fork`, noticed late: who forked did not run Python's hooks (uWSGI).
+
+        By now this process has counted something itself. What the parent told of is known.
+        """
+        inherited = {key: row for key, row in self._written.items() if not is_gauge(key[1])}
+        self._leave_to_parent()
+        self._inherited = inherited
+
+    def _leave_to_parent(self) -> None:
+        self._pid = os.getpid()
+        self._inherited = {}
         if self._slot is not None:
             self._slot.give_up()
             self._slot = None
         self._forget()
-        for collector in self._collectors:
-            collector.begin_anew()
-        forget_faults()
 
     def _gather(self) -> _Numbers:
         """What this process has counted, whatever registry it was counted for."""
@@ -111,11 +136,16 @@ class WorkerFiles:
             of_namespace = sums.setdefault(collector.namespace, {})
             for child, row in collector.counted().items():
                 add_row(of_namespace, child, row)
-        return {
+        numbers = {
             (namespace, child): row
             for namespace, of_namespace in sums.items()
             for child, row in {**of_namespace, **process_numbers()}.items()
         }
+        for key, before in self._inherited.items():
+            if key in numbers:
+                pairs = zip(numbers[key], before, strict=True)
+                numbers[key] = [number - other for number, other in pairs]
+        return numbers
 
     def _forget(self) -> None:
         for each in getattr(self, "_files", {}).values():
@@ -124,22 +154,28 @@ class WorkerFiles:
         self._written: _Numbers = {}
 
     def _be_there(self) -> None:
-        """Have a slot; another one if the files were removed, as at a restart of the server."""
-        if self._slot is not None and not self._slot.exists():
+        """Have a slot and files; new ones for those that were removed, as at a restart."""
+        if self._slot is not None and not self._slot.retake():
             self._slot.give_up()
             self._slot = None
             self._forget()
         if self._slot is None:
             self._slot = Slot(self.path)
+        for kind in [kind for kind, file in self._files.items() if not file.exists]:
+            self._drop(kind)
 
     def _renew_gauges(self) -> None:
         """Begin the gauges' files anew, without those of applications that are gone."""
         for kind in _GAUGE_FILES.values():
-            file = self._files.pop(kind, None)
-            if file is not None and self._slot is not None:
-                file.close()
-                os.unlink(self._slot.file(kind))
-        self._written = {key: row for key, row in self._written.items() if not is_gauge(key[1])}
+            file = self._files.get(kind)
+            if file is not None:
+                file.remove()
+                self._drop(kind)
+
+    def _drop(self, kind: str) -> None:
+        """Forget a file that is gone, so that all it held is written into another one."""
+        self._files.pop(kind).close()
+        self._written = {key: row for key, row in self._written.items() if _kind(key[1]) != kind}
 
     def _file(self, kind: str) -> ValueFile:
         file = self._files.get(kind)
@@ -204,12 +240,23 @@ def open_collector(registry: CollectorRegistry, namespace: str) -> Collector:
     files = files_of(directory())
     known = {each.namespace: each.sketches for each in files.collectors}
     sketches = known.get(namespace) or FileSketches(
-        os.path.join(files.path, f"{PREFIX}{namespace}.keys")
+        os.path.join(files.path, f"{PREFIX}{namespace}.keys"), MODE
     )
     # The keys go first, so that a turn of the ticker writes what it has.
     collector = collector_for(registry, namespace, sketches, ticker)
     files.add(collector)
     return collector
+
+
+def _before_fork() -> None:
+    # Not while one of them takes a slot: the child would have the lock, and keep it.
+    for files in _files.values():
+        files.lock.__enter__()
+
+
+def _after_fork_in_parent() -> None:
+    for files in _files.values():
+        files.lock.__exit__(None, None, None)
 
 
 def _after_fork() -> None:
@@ -218,4 +265,8 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork,
+    )

@@ -186,7 +186,7 @@ def test_a_forked_child_counts_although_the_lock_was_held():
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with cells._lock:
+        with cells.lock:
             held.set()
             done.wait(10)
 

@@ -123,6 +123,28 @@ def test_a_provider_that_raises_changes_nothing() -> None:
     faults.clear()
 
 
+def test_the_global_provider_gets_its_own_after_another_one_has_gone() -> None:
+    """One that is gone is not taken for the global one."""
+    from opentelemetry import metrics
+
+    registry = CollectorRegistry()
+    first = build(Reading(), CACHE_METRICS_REGISTRY=registry)
+    first.get("a")
+    del first
+    gc.collect()
+    reading = Reading()
+    before = metrics._internal._METER_PROVIDER
+    metrics._internal._METER_PROVIDER = reading.provider
+    try:
+        app = Flask("metered")
+        config = {"CACHE_TYPE": "SimpleCache", "CACHE_OTEL_METRICS": True}
+        cache = Cache(app, config={**config, "CACHE_METRICS_REGISTRY": registry})
+        cache.get("a")
+        assert reading.metrics()
+    finally:
+        metrics._internal._METER_PROVIDER = before
+
+
 def test_what_is_no_provider_is_a_clear_error() -> None:
     """It names what is missing."""
     with pytest.raises(ConfigurationError, match=r"METER_PROVIDER is 3, .* it has no get_meter"):

@@ -253,3 +253,37 @@ except ValueError as error:
     )
     assert "PROMETHEUS_MULTIPROC_DIR is" in out
     assert "create it (empty) before the workers start" in out
+
+
+def test_registries_of_their_own_make_no_series_twice(environment):
+    """Two applications with equal labels, each in its own registry: one series, their union."""
+    text = run(
+        """
+applications = []
+for number in (1, 2):
+    app, observer, backend = build(registry=CollectorRegistry())
+    hit(observer, number)
+    applications.append((app, observer, backend))
+print(scrape(app))
+""",
+        environment,
+    )
+    names = [line.rpartition(" ")[0] for line in text.splitlines() if line[:1] not in ("#", "")]
+    assert len(names) == len(set(names))
+    assert samples(text, "lookups_total", "target", "result")["index", "hit"] == 3
+
+
+def test_without_its_directory_a_worker_shows_itself(environment, tmp_path):
+    """Somebody removed it: the endpoint, which has the application's metrics too, goes on."""
+    text = run(
+        """
+import shutil
+app, observer, backend = build()
+hit(observer, 2)
+shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+print(scrape(app))
+assert faults["metrics.scrape: ConfigurationError"] == 1, faults
+""",
+        environment,
+    )
+    assert samples(text, "lookups_total", "target", "result")["index", "hit"] == 2

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -297,3 +298,136 @@ def test_a_directory_that_was_emptied_is_filled_again(
     files.push()
     (number,) = held(tmp_path / "counter_flaskcaching-0.db").values()
     assert number == 6
+
+
+@pytest.mark.parametrize("pattern", ["*.db", "*"])
+def test_files_that_were_removed_are_written_again(
+    files: WorkerFiles, collector: Collector, tmp_path: Path, pattern: str
+) -> None:
+    """As people clean the directory when they reload; also if the locks stay."""
+    recorder = collector.open()
+    add = recorder.counter("lookups_total", *HIT)
+    observe = recorder.histogram("operation_duration_seconds", *OPERATION)
+    for _ in range(3):
+        add(5)
+        observe(0.25)
+        files.push()
+        for path in tmp_path.glob(pattern):
+            path.unlink()
+    add(1)
+    files.push()
+    found = {name.partition("{")[0]: number for name, number in total(tmp_path).items()}
+    assert found["t_lookups_total"] == 16
+    assert found["t_operation_duration_seconds_count"] == 3
+
+
+def test_locks_that_were_removed_are_taken_again(
+    files: WorkerFiles, collector: Collector, tmp_path: Path
+) -> None:
+    """And nothing is counted twice."""
+    add = collector.open().counter("lookups_total", *HIT)
+    add(10)
+    files.push()
+    for path in tmp_path.glob("*.lock"):
+        path.unlink()
+    add(10)
+    files.push()
+    assert list(held(tmp_path / "counter_flaskcaching-0.db").values()) == [20]
+    assert files.slot == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_s_files_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell of root's must not blind the workers; they read what it counted."""
+    code = """
+import os, sys
+from flask import Flask
+from flask_caching import Cache
+from flask_caching.observer import faults
+import encodings.idna, flask.testing, flask_caching_instrumentation
+os.umask(0o022)
+if sys.argv[1] != "0":
+    os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
+app = Flask("x")
+cache = Cache(app, config={"CACHE_TYPE": "SimpleCache", "CACHE_METRICS_PATH": "/metrics"})
+with app.app_context():
+    cache.get("a")
+answer = app.test_client().get("/metrics")
+text = answer.get_data(as_text=True)
+misses = [line.rpartition(" ")[2] for line in text.splitlines()
+          if line.startswith("flask_caching_lookups_total") and 'result="miss"' in line]
+print(answer.status_code, *misses, *faults)
+"""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", directory)
+        assert in_another_process(code, 0).split() == ["200", "1.0"]
+        assert in_another_process(code, 65534).split() == ["200", "2.0"]
+
+
+def test_a_process_forked_without_hooks_has_files_of_its_own(tmp_path: Path) -> None:
+    """As some servers fork: it is noticed by the number of the process."""
+    out = in_another_process(
+        """
+import ctypes, os, sys
+from flask_caching_instrumentation import workers
+from flask_caching_instrumentation.collector import Collector
+from flask_caching_instrumentation.ticker import ticker
+files, collector = workers.files_of(sys.argv[1]), Collector("t")
+files.add(collector)
+add = collector.open().counter("lookups_total", "cache", "simple", "view", "index", "hit")
+add(1)
+files.push()
+child = ctypes.PyDLL(None).fork()
+if not child:
+    add(100)
+    ticker.tick()
+    os._exit(0)
+os.waitpid(child, 0)
+add(1)
+files.push()
+print("done")
+""",
+        tmp_path,
+    )
+    assert out == "done\n"
+    assert sum(total(tmp_path).values()) - 1 == 102  # One is that of build_info.
+
+
+def test_whoever_reads_meets_no_file_without_a_beginning(tmp_path: Path) -> None:
+    """It has its header when it appears under its name."""
+    path = tmp_path / "counter_1.db"
+    seen: list[int] = []
+    file = None
+    for _ in range(3):
+        file = ValueFile(str(path))
+        seen.append(path.stat().st_size)
+        file.close()
+    assert min(seen) >= 8
+    assert [each.name for each in tmp_path.iterdir()] == ["counter_1.db"]
+
+
+def test_a_write_that_was_interrupted_is_not_done_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler may raise at any moment; then the file is read again."""
+    path = tmp_path / "counter_1.db"
+    file = ValueFile(str(path))
+    file.write("a", 1.0)
+    real, calls = os.pwrite, []
+
+    def interrupted(*args: int) -> int:
+        calls.append(args)
+        written = real(*args)
+        if len(calls) == 2:
+            raise SystemExit
+        return written
+
+    monkeypatch.setattr(os, "pwrite", interrupted)
+    with pytest.raises(SystemExit):
+        file.write("b", 2.0)
+    monkeypatch.undo()
+    file.write("b", 3.0)
+    file.close()
+    assert [key for key, *_ in MmapedDict.read_all_values_from_file(str(path))] == ["a", "b"]
+    assert held(path) == {"a": 1.0, "b": 3.0}
