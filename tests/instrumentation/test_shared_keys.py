@@ -15,6 +15,9 @@ from flask_caching import Cache
 from flask_caching.observer import faults
 from flask_caching_instrumentation.ticker import courier
 
+#: Those of the test that runs.
+machines: list[Machine] = []
+
 
 class Machine:
     """An application that shares nothing with another one but the server."""
@@ -31,6 +34,12 @@ class Machine:
             **config,
         )
         self.cache = Cache(self.app)
+        machines.append(self)
+
+    def stop(self) -> None:
+        """Leave the server, and let go of its connections."""
+        with self.app.app_context():
+            self.cache.cache._write_client.close()
 
     def look_up(self, first: int, last: int) -> None:
         with self.app.app_context():
@@ -48,6 +57,9 @@ class Machine:
 def nobody_left() -> Iterator[None]:
     """The thread that talks to servers forgets those of a test that is over."""
     yield
+    for machine in machines:
+        machine.stop()
+    machines.clear()
     gc.collect()
 
 
