@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version as installed_version
 
 from flask_caching.config import PASS_THROUGH, describe_keys
-from flask_caching_instrumentation import spans
-from flask_caching_instrumentation.metrics import CATALOGUE
+from flask_caching_instrumentation.metrics.catalogue import CATALOGUE
+from flask_caching_instrumentation.tracing import spans
 
 project = "Flask-Caching"
 author = "the maintainers of this project"

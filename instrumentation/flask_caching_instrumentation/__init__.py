@@ -1,9 +1,9 @@
-"""Metrics for :mod:`flask_caching`: what its ``CACHE_INSTRUMENTATION`` names by default."""
+"""Metrics and traces for :mod:`flask_caching`: what ``CACHE_INSTRUMENTATION`` is by default."""
 
 from __future__ import annotations
 
-from .backend import InstrumentedBackend
 from .exposition import metrics_blueprint
 from .observer import Instrumentation
+from .wrapper.backend import InstrumentedBackend
 
 __all__ = ["Instrumentation", "InstrumentedBackend", "metrics_blueprint"]

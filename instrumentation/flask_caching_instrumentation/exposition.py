@@ -17,8 +17,8 @@ from prometheus_client.registry import CollectorRegistry
 from flask_caching.errors import ConfigurationError
 from flask_caching.observer import report_fault
 
-from .scraping import scrape_registry
-from .slots import in_files
+from .workers.scraping import scrape_registry
+from .workers.slots import in_files
 
 if TYPE_CHECKING:
     from .observer import Instrumentation

@@ -13,7 +13,7 @@ from typing import Any
 # mypy is kept from reading that module by a comment in it.
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from .providers import source
+from .tracing.providers import source
 
 __all__ = ["FlaskCachingInstrumentor"]
 

@@ -18,14 +18,14 @@ from flask_caching.backends.base import SupportsDistinct, SupportsSize
 from flask_caching.observer import Bypass, Collision, Load, Lookup, Target, Wait
 from flask_caching.parsing import warn_user
 
-from .backend import InstrumentedBackend
-from .cardinality import ServerSketches
-from .counting import Counting
+from .distinct.cardinality import ServerSketches
 from .exposition import mount, remember
-from .summary import summarize
-from .tracing import NoTracing, tracing_for
-from .watched import WatchedBackend, WatchedStore
-from .workers import open_collector
+from .metrics.counting import Counting
+from .metrics.summary import summarize
+from .metrics.watched import WatchedBackend, WatchedStore
+from .tracing.brackets import NoTracing, tracing_for
+from .workers.files import open_collector
+from .wrapper.backend import InstrumentedBackend
 
 if TYPE_CHECKING:
     from flask_caching.config import CacheConfig
@@ -81,7 +81,7 @@ class Instrumentation(Counting):
         self._secret = app.secret_key
         self._tracing = NoTracing()
         if config.otel_metrics:
-            from .meters import register
+            from .metrics.meters import register
 
             register(self._collector, config.meter_provider)
         remember(app, self)

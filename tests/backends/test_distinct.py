@@ -15,16 +15,16 @@ from flask_caching.backends.rediscache import RedisCache, RedisClusterCache
 from flask_caching.backends.simplecache import SimpleCache
 from flask_caching.errors import BackendUnavailable
 from flask_caching.observer import faults
-from flask_caching_instrumentation import serversketches
-from flask_caching_instrumentation.cardinality import (
+from flask_caching_instrumentation.distinct import serversketches
+from flask_caching_instrumentation.distinct.cardinality import (
     DistinctKeys,
     MemorySketches,
     SeenKeys,
     ServerSketches,
 )
-from flask_caching_instrumentation.hyperloglog import digest
-from flask_caching_instrumentation.serversketches import RETRY_INTERVAL
-from flask_caching_instrumentation.sketches import FRESH, RINGS
+from flask_caching_instrumentation.distinct.hyperloglog import digest
+from flask_caching_instrumentation.distinct.serversketches import RETRY_INTERVAL
+from flask_caching_instrumentation.distinct.sketches import FRESH, RINGS
 
 numbers = itertools.count()
 NOW = 1_800_000_000.0

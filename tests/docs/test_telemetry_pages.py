@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flask_caching_instrumentation import spans
-from flask_caching_instrumentation.metrics import CATALOGUE
+from flask_caching_instrumentation.metrics.catalogue import CATALOGUE
+from flask_caching_instrumentation.tracing import spans
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")

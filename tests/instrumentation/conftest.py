@@ -130,7 +130,7 @@ class Spans:
 
 def check_against_catalogue(span: Any) -> None:
     """A span of ours, and its events, have no attribute that the catalogue does not list."""
-    from flask_caching_instrumentation.spans import CATALOGUE
+    from flask_caching_instrumentation.tracing.spans import CATALOGUE
 
     (doc,) = (doc for doc in CATALOGUE if doc.name.split()[0] == span.name.split()[0])
     assert set(span.attributes) <= set(doc.attributes), span.name

@@ -23,8 +23,8 @@ import pytest
 
 from flask_caching.backends.filelocks import Locked
 from flask_caching.observer import faults
-from flask_caching_instrumentation import cardinality, sketchfile
-from flask_caching_instrumentation.cardinality import (
+from flask_caching_instrumentation.distinct import cardinality, sketchfile
+from flask_caching_instrumentation.distinct.cardinality import (
     LIMIT,
     WINDOWS,
     DistinctKeys,
@@ -33,8 +33,8 @@ from flask_caching_instrumentation.cardinality import (
     SeenKeys,
     SketchStore,
 )
-from flask_caching_instrumentation.hyperloglog import REGISTERS, locate, place
-from flask_caching_instrumentation.sketches import FRESH, RINGS, SPARSE_LIMIT
+from flask_caching_instrumentation.distinct.hyperloglog import REGISTERS, locate, place
+from flask_caching_instrumentation.distinct.sketches import FRESH, RINGS, SPARSE_LIMIT
 
 #: A moment at which a slot of each ring begins.
 NOW = 1_800_000_000.0
@@ -397,7 +397,7 @@ def in_child(work: Callable[[], object]) -> bool:
 
 WORKER = """
 import os, signal, sys
-from flask_caching_instrumentation.cardinality import DistinctKeys, FileSketches
+from flask_caching_instrumentation.distinct.cardinality import DistinctKeys, FileSketches
 path, first, end = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 keys = DistinctKeys(FileSketches(path), lambda: None)
 seen = keys.seen(("cache", "simple", "view", "index"))

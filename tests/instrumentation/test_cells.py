@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from flask_caching.errors import ConfigurationError
-from flask_caching_instrumentation.collector import Collector, collector_for
-from flask_caching_instrumentation.recorder import Recorder
+from flask_caching_instrumentation.metrics.collector import Collector, collector_for
+from flask_caching_instrumentation.metrics.recorder import Recorder
 
 HIT = ("cache", "simple", "view", "index", "hit")
 OPERATION = ("cache", "simple", "get", "hit")
@@ -178,7 +178,7 @@ def test_names_taken_by_others_are_a_clear_error():
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_counts_although_the_lock_was_held():
     """A fork while another thread holds the lock leaves a child that can count and scrape."""
-    from flask_caching_instrumentation import cells
+    from flask_caching_instrumentation.metrics import cells
 
     recorder = Collector("t").open()
     add = recorder.counter("lookups_total", *HIT)

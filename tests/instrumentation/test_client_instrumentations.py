@@ -10,7 +10,7 @@ from redis_groups import ClusterNode
 from servers import MemcachedServer, RedisServer
 from test_spans_of_backends import CALLS, memcached_of, redis_of
 
-from flask_caching_instrumentation.clients import are_traced, is_traced
+from flask_caching_instrumentation.tracing.clients import are_traced, is_traced
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="the oldest sets have no SDK")
 redis_instrumentation = pytest.importorskip("opentelemetry.instrumentation.redis")

@@ -14,8 +14,8 @@ from servers import RedisServer
 
 from flask_caching import Cache
 from flask_caching.observer import Collision, Target
-from flask_caching_instrumentation.collisions import Offenders
 from flask_caching_instrumentation.exposition import instrumentation_of
+from flask_caching_instrumentation.metrics.collisions import Offenders
 
 PAGE = Target("view", "page")
 

@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from flask_caching.errors import BackendError, SerializationError, UnreadableEntry
-from flask_caching_instrumentation.failures import error_type
+from flask_caching_instrumentation.metrics.failures import error_type
 
 
 class RedisError(Exception):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flask_caching_instrumentation.hyperloglog import (
+from flask_caching_instrumentation.distinct.hyperloglog import (
     HIGHEST_RANK,
     PRECISION,
     REGISTERS,
@@ -106,7 +106,8 @@ def test_a_register_and_a_rank_are_parts_of_the_hash() -> None:
 
 def test_a_key_is_hashed_alike_in_every_process() -> None:
     """Python's own hash would not be."""
-    code = "from flask_caching_instrumentation.hyperloglog import locate; print(locate('k\\udc80'))"
+    module = "flask_caching_instrumentation.distinct.hyperloglog"
+    code = f"from {module} import locate; print(locate('k\\udc80'))"
     paths = {"PYTHONPATH": ":".join(each for each in sys.path if each)}
     answers = {
         subprocess.run(

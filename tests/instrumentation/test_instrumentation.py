@@ -18,7 +18,7 @@ from flask_caching.backends.simplecache import SimpleCache
 from flask_caching.errors import ConfigurationError, UnreadableEntry
 from flask_caching.observer import Collision, Load, Target, Wait, faults, report_fault
 from flask_caching_instrumentation import Instrumentation, InstrumentedBackend
-from flask_caching_instrumentation.metrics import CATALOGUE
+from flask_caching_instrumentation.metrics.catalogue import CATALOGUE
 from flask_caching_instrumentation.observer import backend_label
 
 INDEX = Target("view", "index")

@@ -30,9 +30,9 @@ from flask_caching.errors import UnreadableEntry
 from flask_caching.keyhash import KeyHash
 from flask_caching.observer import faults
 from flask_caching_instrumentation import InstrumentedBackend
-from flask_caching_instrumentation.backend import MEASURED, PASS_THROUGH
-from flask_caching_instrumentation.metrics import Children
-from flask_caching_instrumentation.tracing import tracing_for
+from flask_caching_instrumentation.metrics.catalogue import Children
+from flask_caching_instrumentation.tracing.brackets import tracing_for
+from flask_caching_instrumentation.wrapper.backend import MEASURED, PASS_THROUGH
 
 
 class Seen(Counter[tuple[str, str]]):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from flask_caching_instrumentation.providers import source
+from flask_caching_instrumentation.tracing.providers import source
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="the oldest sets have no SDK")
 pytest.importorskip("opentelemetry.instrumentation.instrumentor")

@@ -15,8 +15,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from flask_caching import Cache
 from flask_caching.errors import ConfigurationError
-from flask_caching_instrumentation.meters import instrument_name
-from flask_caching_instrumentation.metrics import CATALOGUE, family
+from flask_caching_instrumentation.metrics.catalogue import CATALOGUE, family
+from flask_caching_instrumentation.metrics.meters import instrument_name
 
 
 class Reading:

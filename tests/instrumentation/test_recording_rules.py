@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_caching_instrumentation.metrics import CATALOGUE
+from flask_caching_instrumentation.metrics.catalogue import CATALOGUE
 
 RULES = Path(__file__).resolve().parents[2] / "dashboards" / "prometheus"
 

@@ -13,8 +13,8 @@ from servers import MemcachedServer, RedisServer, SaslMemcachedServer
 
 from flask_caching.errors import BackendError
 from flask_caching.keyhash import KeyHash
-from flask_caching_instrumentation.outcomes import MEASURED
-from flask_caching_instrumentation.spans import GROUPS
+from flask_caching_instrumentation.tracing.spans import GROUPS
+from flask_caching_instrumentation.wrapper.outcomes import MEASURED
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="the oldest sets have no SDK")
 

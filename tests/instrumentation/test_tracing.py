@@ -21,7 +21,7 @@ from flask_caching.backends.simplecache import SimpleCache
 from flask_caching.config import CacheConfig
 from flask_caching.keyhash import KeyHash
 from flask_caching.observer import Bypass, NullObserver, Target, faults
-from flask_caching_instrumentation.tracing import tracing_for
+from flask_caching_instrumentation.tracing.brackets import tracing_for
 
 trace = pytest.importorskip("opentelemetry.trace")
 context_api = pytest.importorskip("opentelemetry.context")

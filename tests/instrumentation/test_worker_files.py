@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from flask_caching_instrumentation.collector import Collector
-from flask_caching_instrumentation.slots import Slot, dead_slots
-from flask_caching_instrumentation.valuefile import ValueFile, value_key
-from flask_caching_instrumentation.workers import WorkerFiles
+from flask_caching_instrumentation.metrics.collector import Collector
+from flask_caching_instrumentation.workers.files import WorkerFiles
+from flask_caching_instrumentation.workers.slots import Slot, dead_slots
+from flask_caching_instrumentation.workers.valuefile import ValueFile, value_key
 
 HIT = ("cache", "simple", "view", "index", "hit")
 OPERATION = ("cache", "simple", "get", "hit")
@@ -117,7 +117,7 @@ def test_keys_are_those_of_the_client() -> None:
 
 HOLD = """
 import sys
-from flask_caching_instrumentation.slots import Slot
+from flask_caching_instrumentation.workers.slots import Slot
 slot = Slot(sys.argv[1])
 print(slot.number, flush=True)
 sys.stdin.readline()
@@ -162,8 +162,8 @@ def test_a_forked_child_leaves_the_slot_to_its_parent(tmp_path: Path) -> None:
     out = in_another_process(
         """
 import os, sys, time
-from flask_caching_instrumentation.collector import Collector
-from flask_caching_instrumentation import workers
+from flask_caching_instrumentation.metrics.collector import Collector
+from flask_caching_instrumentation.workers import files as workers
 files = workers.files_of(sys.argv[1])
 collector = Collector("t")
 files.add(collector)
@@ -175,7 +175,7 @@ process = os.getpid()
 if not os.fork():
     while os.getppid() == process:
         time.sleep(0.01)
-    from flask_caching_instrumentation.slots import dead_slots
+    from flask_caching_instrumentation.workers.slots import dead_slots
     dead = dead_slots(sys.argv[1], None)
     add(4)
     files.push()
@@ -263,8 +263,8 @@ def test_a_full_disk_is_an_error_and_not_the_process_s_end(tmp_path: Path) -> No
     out = in_another_process(
         """
 import resource, signal, sys
-from flask_caching_instrumentation.collector import Collector
-from flask_caching_instrumentation.workers import WorkerFiles
+from flask_caching_instrumentation.metrics.collector import Collector
+from flask_caching_instrumentation.workers.files import WorkerFiles
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 files, collector = WorkerFiles(sys.argv[1]), Collector("t")
 files.add(collector)
@@ -370,8 +370,8 @@ def test_a_process_forked_without_hooks_has_files_of_its_own(tmp_path: Path) -> 
     out = in_another_process(
         """
 import ctypes, os, sys
-from flask_caching_instrumentation import workers
-from flask_caching_instrumentation.collector import Collector
+from flask_caching_instrumentation.workers import files as workers
+from flask_caching_instrumentation.metrics.collector import Collector
 from flask_caching_instrumentation.ticker import ticker
 files, collector = workers.files_of(sys.argv[1]), Collector("t")
 files.add(collector)

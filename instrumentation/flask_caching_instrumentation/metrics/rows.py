@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from .metrics import Child, family
+from .catalogue import Child, family
 
 __all__ = ["Row", "Sums", "add_row", "is_gauge", "width"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from .metrics import COMMON, LabelSet, Numbers, Timing
+from .catalogue import COMMON, LabelSet, Numbers, Timing
 
 __all__ = ["summarize"]
 

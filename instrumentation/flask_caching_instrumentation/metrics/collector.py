@@ -14,7 +14,7 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from operator import methodcaller
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
@@ -23,9 +23,10 @@ from prometheus_client.samples import Exemplar
 from flask_caching.errors import ConfigurationError
 from flask_caching.observer import faults, report_fault
 
-from .cardinality import DistinctKeys, MemorySketches, SketchStore
-from .cells import Local, lock
-from .metrics import (
+from ..distinct.cardinality import DistinctKeys, MemorySketches, SketchStore
+from ..ticker import Ticker, courier, ticker
+from ..tracing.scope import suppressed
+from .catalogue import (
     CATALOGUE,
     Child,
     Family,
@@ -35,10 +36,9 @@ from .metrics import (
     go_string,
     telemetry_errors,
 )
+from .cells import Local, lock
 from .recorder import Book, Recorder
 from .rows import Row, Sums, add_row
-from .scope import suppressed
-from .ticker import Ticker, courier, ticker
 from .watched import Watched
 
 __all__ = [
@@ -333,7 +333,12 @@ def _register(registry: CollectorRegistry, collector: Collector, namespace: str)
 
 def _register_again(registry: CollectorRegistry, collector: Collector, namespace: str) -> None:
     """Register a collector if it is not: test suites empty the default registry between tests."""
-    # It may not be there; or the registry is one of somebody else's kind.
-    with contextlib.suppress(AttributeError, KeyError):
-        registry.unregister(collector)
-    _register(registry, collector, namespace)
+    # Not taken out to be put in again: a scrape may come in between.
+    known: Mapping[Any, Any] | None = getattr(registry, "_collector_to_names", None)
+    if known is not None:
+        if collector not in known:
+            _register(registry, collector, namespace)
+        return
+    # A registry of somebody else's kind: a refusal says that it is still there.
+    with contextlib.suppress(ValueError):
+        registry.register(collector)

@@ -13,13 +13,13 @@ from typing import Final, TypeAlias
 from prometheus_client import Gauge
 from prometheus_client.registry import CollectorRegistry
 
-from .cardinality import FileSketches
-from .collector import Collector, collector_for, forget_faults, process_numbers
-from .forksafe import ForkSafeLock
-from .metrics import Child, family, full_name, go_string
-from .rows import Row, Sums, add_row, is_gauge
+from ..distinct.cardinality import FileSketches
+from ..forksafe import ForkSafeLock
+from ..metrics.catalogue import Child, family, full_name, go_string
+from ..metrics.collector import Collector, collector_for, forget_faults, process_numbers
+from ..metrics.rows import Row, Sums, add_row, is_gauge
+from ..ticker import ticker
 from .slots import MODE, PREFIX, Slot, directory, in_files
-from .ticker import ticker
 from .valuefile import ValueFile, value_key
 
 __all__ = ["WorkerFiles", "files_of", "open_collector"]

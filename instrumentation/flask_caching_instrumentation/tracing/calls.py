@@ -21,9 +21,9 @@ from flask_caching.errors import RefusedEntry, UnreadableEntry
 from flask_caching.keyhash import KeyHash
 from flask_caching.observer import report_fault
 
+from ..wrapper.outcomes import MEASURED, own
 from . import spans
 from .clients import are_traced
-from .outcomes import MEASURED, own
 from .scope import Scope, ids_of, mark_failed, type_name
 
 __all__ = ["Calls", "Operation", "ShownKeys"]

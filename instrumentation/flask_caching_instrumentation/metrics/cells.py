@@ -17,8 +17,8 @@ from bisect import bisect_left
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .forksafe import ForkSafeLock
-from .metrics import Add, Observe
+from ..forksafe import ForkSafeLock
+from .catalogue import Add, Observe
 from .rows import Row
 
 __all__ = ["Cells", "Local", "adder", "lock", "observer", "pair_adder"]

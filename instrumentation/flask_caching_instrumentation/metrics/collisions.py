@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from flask_caching.observer import Collision, Target
 
-from .forksafe import ForkSafeLock
+from ..forksafe import ForkSafeLock
 
 __all__ = ["Offender", "Offenders"]
 

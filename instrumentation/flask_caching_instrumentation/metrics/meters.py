@@ -15,10 +15,10 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
 
 from flask_caching.observer import report_fault
 
+from ..tracing.spans import SCOPE
+from .catalogue import CATALOGUE, Family, LabelSet, installed_version
 from .collector import Collector
-from .metrics import CATALOGUE, Family, LabelSet, installed_version
 from .rows import Row
-from .spans import SCOPE
 
 __all__ = ["instrument_name", "register"]
 

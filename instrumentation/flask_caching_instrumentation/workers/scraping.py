@@ -20,11 +20,11 @@ from prometheus_client.samples import Exemplar, Sample
 
 from flask_caching.observer import report_fault
 
-from .collector import Collector, export, read_shared
-from .metrics import LabelSet, family, full_name
+from ..metrics.catalogue import LabelSet, family, full_name
+from ..metrics.collector import Collector, export, read_shared
+from ..ticker import ticker
+from .files import WorkerFiles, files_of
 from .slots import PREFIX, dead_slots, directory
-from .ticker import ticker
-from .workers import WorkerFiles, files_of
 
 __all__ = ["scrape_registry"]
 

@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn, SupportsIndex, cast
 from flask_caching.backends.base import NOTHING
 from flask_caching.entry import Entry
 
+from ..tracing.brackets import NoTracing
 from .entrycalls import MeasuredEntries
 from .measuring import Exemplar, Measuring, Operations, Sizes
 from .outcomes import (
@@ -32,7 +33,6 @@ from .outcomes import (
     stored,
     stored_of,
 )
-from .tracing import NoTracing
 
 __all__ = ["MEASURED", "PASS_THROUGH", "WRITES", "InstrumentedBackend", "Operations"]
 

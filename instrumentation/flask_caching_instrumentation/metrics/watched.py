@@ -11,7 +11,7 @@ from flask_caching.backends.base import SupportsSize
 from flask_caching.breaker import Breaker
 from flask_caching.observer import report_fault
 
-from .metrics import Child, LabelSet, installed_version
+from .catalogue import Child, LabelSet, installed_version
 from .rows import Sums
 
 __all__ = ["Watched", "WatchedBackend", "WatchedStore"]

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from .forksafe import ForkSafeLock
+from ..forksafe import ForkSafeLock
+from ..metrics.catalogue import LabelSet
 from .hyperloglog import REGISTERS, Place, estimate, estimate_sparse, union_all
-from .metrics import LabelSet
 
 __all__ = [
     "FRESH",

@@ -7,10 +7,10 @@ from typing import Any
 
 from prometheus_client.samples import Exemplar
 
+from ..ticker import Ticker
+from .catalogue import Add, Child, LabelSet, Numbers, Observe, Timing, family
 from .cells import Cells, Local, adder, lock, observer, pair_adder
-from .metrics import Add, Child, LabelSet, Numbers, Observe, Timing, family
 from .rows import Row, Sums, add_row, is_gauge, width
-from .ticker import Ticker
 from .watched import Watched
 
 __all__ = ["Book", "Recorder"]

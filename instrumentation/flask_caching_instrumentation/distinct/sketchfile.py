@@ -33,8 +33,8 @@ from typing import Final, NamedTuple, cast
 from flask_caching.backends.filelocks import Locked
 from flask_caching.observer import report_fault
 
+from ..metrics.catalogue import LabelSet
 from .hyperloglog import HIGHEST_RANK, REGISTERS, Place
-from .metrics import LabelSet
 from .sketches import (
     RINGS,
     SPARSE_LIMIT,

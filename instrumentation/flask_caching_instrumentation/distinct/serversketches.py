@@ -22,8 +22,8 @@ from urllib.parse import quote
 from flask_caching.backends.base import RESERVED, SupportsDistinct
 from flask_caching.observer import report_fault
 
-from .forksafe import ForkSafeLock
-from .metrics import LabelSet
+from ..forksafe import ForkSafeLock
+from ..metrics.catalogue import LabelSet
 from .sketches import RINGS, Ring, SketchStore
 
 __all__ = ["ServerSketches"]

@@ -8,10 +8,10 @@ from typing import Any, Protocol, Self, TypeAlias
 
 from flask_caching.observer import report_fault
 
-from .calls import Operation
-from .metrics import Children, Observe
+from ..metrics.catalogue import Children, Observe
+from ..tracing.brackets import NoTracing
+from ..tracing.calls import Operation
 from .outcomes import MEASURED
-from .tracing import NoTracing
 
 __all__ = ["Exemplar", "Measuring", "Operations", "Sizes"]
 

@@ -12,8 +12,8 @@ from opentelemetry import trace
 
 from flask_caching.observer import report_fault
 
-from .forksafe import ForkSafeLock
-from .metrics import installed_version
+from ..forksafe import ForkSafeLock
+from ..metrics.catalogue import installed_version
 from .spans import SCOPE
 
 __all__ = ["TracerSource", "source"]

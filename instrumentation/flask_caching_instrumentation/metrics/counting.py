@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flask_caching.observer import Collision, Load, Lookup, NullObserver, Target, Wait
 
-from .cardinality import DistinctKeys, SeenKeys
+from ..distinct.cardinality import DistinctKeys, SeenKeys
+from .catalogue import OTHER, Add, Children, LabelSet, Observe
 from .collisions import Offenders
 from .failures import error_type
-from .metrics import OTHER, Add, Children, LabelSet, Observe
 from .recorder import Recorder
 
 if TYPE_CHECKING:

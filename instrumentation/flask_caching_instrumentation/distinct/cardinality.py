@@ -21,8 +21,8 @@ from typing import Final
 
 from flask_caching.observer import report_fault
 
+from ..metrics.catalogue import LabelSet
 from .hyperloglog import digest, place
-from .metrics import LabelSet
 from .serversketches import ServerSketches
 from .sketches import RINGS, WINDOWS, MemorySketches, SketchStore
 from .sketchfile import FileSketches

@@ -1,0 +1,1 @@
+"""OpenTelemetry: the spans of lookups, loads, waits and calls to the store."""

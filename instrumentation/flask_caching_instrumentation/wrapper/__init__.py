@@ -1,0 +1,1 @@
+"""The wrapper around every backend, which times each call to it."""
