@@ -105,6 +105,7 @@ class Instrumentation(Counting):
             tracing=tracing,
             sizes=self.sizes(),
             exemplar=self.exemplify_operation,
+            times=self.times,
         )
         self._wrapper = weakref.ref(wrapper)
         return cast("BackendT", wrapper)

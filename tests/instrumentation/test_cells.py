@@ -84,7 +84,7 @@ def test_a_child_made_after_a_thread_began_is_counted_by_it():
     recorder.counter("lookups_total", *HIT)()
     observe = recorder.histogram("operation_duration_seconds", *OPERATION)
     observe(99.0)
-    hit = recorder.hits("cache", "simple", "view", "late")
+    hit = recorder.hits("cache", "simple", "view", "late").append
     hit(0.5)
     hit(0.25)
     numbers = recorder.read()

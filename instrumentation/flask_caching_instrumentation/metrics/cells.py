@@ -21,7 +21,7 @@ from ..forksafe import ForkSafeLock
 from .catalogue import Add, Observe
 from .rows import Row
 
-__all__ = ["Cells", "Local", "adder", "lock", "observer", "pair_adder"]
+__all__ = ["Cells", "Local", "adder", "lock", "observer"]
 
 #: Of all that is counted: one, since who holds it may run a destructor that counts.
 lock = ForkSafeLock()
@@ -61,6 +61,12 @@ class Cells:
             self._fold()
             self._rows[number] = row, weakref.ref(owner, end)
         return row
+
+    def add(self, place: int, amount: float) -> None:
+        """Add to a place, for what is counted in batches."""
+        with lock:
+            self._folded.extend([0] * (place + 1 - len(self._folded)))
+            self._folded[place] += amount
 
     def totals(self) -> Row:
         """The sum of all rows, as long as the places handed out."""
@@ -136,22 +142,6 @@ def adder(local: Local, place: int) -> Add:
             local.row[place] += amount
         except IndexError:
             local.grow()[place] += amount
-
-    return add
-
-
-def pair_adder(local: Local, first: int, second: int) -> Observe:
-    """What adds 1 in the first place and its argument in the second, at one access to the row."""
-    last = max(first, second)
-
-    def add(amount: float, /) -> None:
-        row = local.row
-        try:
-            row[last]
-        except IndexError:
-            row = local.grow()
-        row[first] += 1
-        row[second] += amount
 
     return add
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from flask_caching.observer import Collision, Load, Lookup, NullObserver, Target, Wait
 
 from ..distinct.cardinality import DistinctKeys, SeenKeys
+from .batches import BATCH, Batch
 from .catalogue import OTHER, Add, Children, LabelSet, Observe
 from .collisions import Offenders
 from .failures import error_type
@@ -51,7 +52,7 @@ class _Series:
     __slots__ = (
         "bypasses",
         "collisions",
-        "hit",
+        "hits",
         "labels",
         "loads",
         "lookups",
@@ -77,7 +78,7 @@ class _Series:
         )
         self.loads: Children[str, Observe] = Children(load)
         self.labels = asker
-        self.hit = recorder.hits(*asker)
+        self.hits = recorder.hits(*asker)
         self.seen = seen
         self.saved = labelled("saved_seconds_total")
         # At zero from the start, so that the first of each is seen as an increase.
@@ -160,9 +161,11 @@ class Counting(NullObserver):
         if lookup.outcome == "hit":
             # Asking for the key is what notes it, see SeenKeys.
             series.seen[lookup.key]
-            saved = lookup.saved_seconds
+            saved, hits = lookup.saved_seconds, series.hits
             # Read from the store, so it may be anything; ``max`` would cost a fifth of the whole.
-            series.hit(saved if saved > 0 else 0.0)
+            hits.append(saved if saved > 0 else 0.0)
+            if len(hits) > BATCH:
+                hits.settle()
         elif lookup.counts is not None:
             self._count_many(series, lookup, lookup.counts)
         else:
@@ -240,6 +243,11 @@ class Counting(NullObserver):
         """What observes the seconds of the calls to the backend, by operation and outcome."""
         common, histogram = self._common, self._recorder.histogram
         return Children(lambda labels: histogram("operation_duration_seconds", *common, *labels))
+
+    def times(self, operation: str, outcome: str) -> Batch:
+        """Where the seconds of the most frequent calls to the backend wait."""
+        labels = (*self._common, operation, outcome)
+        return self._recorder.times("operation_duration_seconds", *labels)
 
     def sizes(self) -> Sizes | None:
         """What observes the sizes of entries; ``None`` for a backend that does not keep bytes."""

@@ -8,8 +8,9 @@ from typing import Any
 from prometheus_client.samples import Exemplar
 
 from ..ticker import Ticker
+from .batches import Batch, count_hits, count_times
 from .catalogue import Add, Child, LabelSet, Numbers, Observe, Timing, family
-from .cells import Cells, Local, adder, lock, observer, pair_adder
+from .cells import Cells, Local, adder, lock, observer
 from .rows import Row, Sums, add_row, is_gauge, width
 from .watched import Watched
 
@@ -23,6 +24,7 @@ class Book:
         self.cells = Cells()
         self._asked: set[LabelSet] = set()
         self._places: dict[Child, int] = {}
+        self._batches: dict[Child, Batch] = {}
         self._watched: list[Watched] = []
 
     def place(self, child: Child) -> int:
@@ -32,6 +34,26 @@ class Book:
             if place is None:
                 place = self._places[child] = self.cells.allocate(width(child))
             return place
+
+    def hits(self, asker: LabelSet) -> Batch:
+        """Where the hits of an asker wait, each the seconds that it saved; always the same."""
+        with lock:
+            child = ("lookups_total", (*asker, "hit"))
+            batch = self._batches.get(child)
+            if batch is None:
+                places = self.place(child), self.place(("saved_seconds_total", asker))
+                batch = self._batches[child] = Batch(count_hits(self.cells, *places))
+            return batch
+
+    def times(self, child: Child) -> Batch:
+        """Where observations of a histogram wait; always the same."""
+        with lock:
+            batch = self._batches.get(child)
+            if batch is None:
+                bounds = family(child[0]).buckets
+                batch = Batch(count_times(self.cells, self.place(child), bounds))
+                self._batches[child] = batch
+            return batch
 
     @property
     def asked(self) -> set[LabelSet]:
@@ -75,12 +97,16 @@ class Book:
 
     def begin_anew(self) -> None:
         """Forget what was counted: this is a forked child now."""
+        for batch in self._batches.values():
+            batch.clear()
         self.cells.zero()
         for each in self.watched():
             each.begin_anew()
 
     def _counted(self) -> Sums:
         with lock:
+            for batch in self._batches.values():
+                batch.settle()
             places = dict(self._places)
         totals: Row = self.cells.totals()
         numbers = {child: totals[at : at + width(child)] for child, at in places.items()}
@@ -135,15 +161,16 @@ class Recorder:
         observe: Observe = self._telling(observer(self._local, place, family(name).buckets))
         return observe
 
-    def hits(self, *asker: str) -> Observe:
-        """What adds one hit, and the seconds it saved, for ``cache, backend, source, target``.
+    def hits(self, *asker: str) -> Batch:
+        """Where hits wait, each the seconds that it saved, of ``cache, backend, source, target``.
 
-        The call of the hot path; the same as two counters.
+        For the hot path; the same as two counters.
         """
-        first = self._book.place(("lookups_total", (*asker, "hit")))
-        second = self._book.place(("saved_seconds_total", asker))
-        observe: Observe = self._telling(pair_adder(self._local, first, second))
-        return observe
+        return self._book.hits(asker)
+
+    def times(self, name: str, *labels: str) -> Batch:
+        """Where observations wait, for the hot path; the same as :meth:`histogram`."""
+        return self._book.times((name, labels))
 
     def exemplify(
         self, name: str, labels: LabelSet, number: float, exemplar: Mapping[str, str], when: float

@@ -21,7 +21,7 @@ from flask_caching.entry import Entry
 
 from ..tracing.brackets import NoTracing
 from .entrycalls import MeasuredEntries
-from .measuring import Exemplar, Measuring, Operations, Sizes
+from .measuring import Exemplar, Measuring, Operations, Sizes, Times
 from .outcomes import (
     MEASURED,
     WRITES,
@@ -83,9 +83,19 @@ class InstrumentedBackend:
         tracing: NoTracing | None = None,
         sizes: Sizes | None = None,
         exemplar: Exemplar | None = None,
+        times: Times | None = None,
     ) -> None:
         kind = MeasuredEntries if isinstance(self, _InstrumentedEntryBackend) else Measuring
-        self._keep(kind(backend, operations, tracing=tracing, sizes=sizes, exemplar=exemplar))
+        self._keep(
+            kind(
+                backend,
+                operations,
+                tracing=tracing,
+                sizes=sizes,
+                exemplar=exemplar,
+                times=times,
+            )
+        )
 
     @property
     def wrapped(self) -> Any:

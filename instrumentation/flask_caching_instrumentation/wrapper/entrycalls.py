@@ -15,6 +15,7 @@ from flask_caching.backends.base import NOTHING
 from flask_caching.entry import Entry
 from flask_caching.observer import report_fault
 
+from ..metrics.batches import BATCH
 from .measuring import Measuring
 from .outcomes import MEASURED, found, found_all, own, stored
 
@@ -42,7 +43,9 @@ class MeasuredEntries(Measuring):
             if entry is None:
                 self.observe_miss(seconds)
             else:
-                self.observe_hit(seconds)
+                self.hit_times.append(seconds)
+                if len(self.hit_times) > BATCH:
+                    self.hit_times.settle()
                 if self.sizes is not None and entry.size:
                     self.sizes.read(entry.size)
         except Exception as fault:
@@ -68,7 +71,9 @@ class MeasuredEntries(Measuring):
         try:
             # An entry is true, and asking that takes half as long as looking for None.
             if all(entries):
-                self.observe_hits(seconds)
+                self.many_hit_times.append(seconds)
+                if len(self.many_hit_times) > BATCH:
+                    self.many_hit_times.settle()
             else:
                 outcome = found_all(own(keys, entries))
                 self.observe_operation["get_many", outcome](seconds)

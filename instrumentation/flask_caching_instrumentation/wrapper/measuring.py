@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol, Self, TypeAlias
 
 from flask_caching.observer import report_fault
 
+from ..metrics.batches import Pending
 from ..metrics.catalogue import Children, Observe
 from ..tracing.brackets import NoTracing
 from ..tracing.calls import Operation
 from .outcomes import MEASURED
 
-__all__ = ["Exemplar", "Measuring", "Operations", "Sizes"]
+__all__ = ["Exemplar", "Measuring", "Operations", "Sizes", "Times"]
 
 #: What observes a call's seconds, by operation and outcome.
 Operations: TypeAlias = Children[tuple[str, str], Observe]
+
+
+#: What makes the place where the seconds of calls wait, by operation and outcome.
+Times: TypeAlias = Callable[[str, str], Pending]
+
+
+class AtOnce:
+    """Observes each number at once, so that none waits."""
+
+    def __init__(self, observe: Observe) -> None:
+        self.append = observe
+
+    def __len__(self) -> int:
+        return 0
+
+    def settle(self) -> None:
+        """Nothing waits."""
+
+
+def _at_once(operations: Operations, operation: str, outcome: str) -> Pending:
+    return AtOnce(operations[operation, outcome])
 
 
 class Sizes(Protocol):
@@ -52,17 +75,20 @@ class Measuring:
         tracing: What makes spans of the calls.
         sizes: What observes the bytes of entries; ``None`` for a store that holds none.
         exemplar: What takes exemplars, called after a traced call was observed.
+        times: Makes where the seconds of the most frequent calls wait to be observed; ``None``
+            to observe each at once.
     """
 
     __slots__ = (
         "backend",
         "exemplar",
-        "observe_hit",
-        "observe_hits",
+        "hit_times",
+        "many_hit_times",
         "observe_miss",
         "observe_operation",
         "observe_stored",
         "sizes",
+        "times",
         "tracing",
     )
 
@@ -74,16 +100,18 @@ class Measuring:
         tracing: NoTracing | None = None,
         sizes: Sizes | None = None,
         exemplar: Exemplar | None = None,
+        times: Times | None = None,
     ) -> None:
         self.backend = backend
         self.tracing = tracing or NoTracing()
         self.sizes = sizes
         self.exemplar = exemplar
         self.observe_operation = operations
-        self.observe_hit = operations["get", "hit"]
+        self.times: Times = times or partial(_at_once, operations)
+        self.hit_times = self.times("get", "hit")
+        self.many_hit_times = self.times("get_many", "hit")
         self.observe_miss = operations["get", "miss"]
         self.observe_stored = operations["set", "stored"]
-        self.observe_hits = operations["get_many", "hit"]
 
     def around(self, backend: Any) -> Self:
         """What measures another backend likewise."""
@@ -93,6 +121,7 @@ class Measuring:
             tracing=self.tracing,
             sizes=self.sizes,
             exemplar=self.exemplar,
+            times=self.times,
         )
 
     def measure(
