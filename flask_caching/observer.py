@@ -232,42 +232,27 @@ class Wait(_Timed):
     load: Load | None = None
 
 
-class Bypass(_Bracket):
+class Bypass(_Timed):
     """A decorated call that runs its function without having looked into the store.
 
     Attributes:
         reason: Why, one word, as :meth:`Observer.bypassed` is told it.
         lookup: What ``forced_update`` loads and stores, which is never opened as a lookup;
             ``None`` where nothing is stored.
+        duration: Seconds the function ran.
     """
 
+    name = "bypass"
     lookup: Lookup | None = None
 
     def __init__(self, observer: Observer, target: Target, reason: str) -> None:
         super().__init__(observer, target)
         self.reason = reason
 
-    def __enter__(self) -> Bypass:
-        self._tell("started")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.error = error
-        self._tell("finished")
-
     def _tell(self, moment: str) -> None:
-        try:
-            # Observers of others may be older than this bracket is.
-            tell = getattr(self.observer, f"bypass_{moment}", None)
-            if tell is not None:
-                tell(self)
-        except Exception as fault:
-            report_fault(f"observer.bypass_{moment}", fault)
+        # Observers of others may be older than this bracket is.
+        if hasattr(self.observer, f"{self.name}_{moment}"):
+            super()._tell(moment)
 
 
 class Observer(Protocol):
