@@ -144,6 +144,19 @@ def test_no_series_is_shown_of_an_application_that_is_gone_and_counters_go_on():
     assert registry.get_sample_value("t_lookups_total", labels) == 8
 
 
+def test_what_applications_leave_is_bounded(monkeypatch):
+    """A test suite may make any number of them, each with a name of its own."""
+    from flask_caching_instrumentation.metrics import collector as module
+
+    monkeypatch.setattr(module, "_LEFT_LIMIT", 50)
+    collector = Collector("t")
+    for number in range(200):
+        collector.open().counter("lookups_total", f"cache-{number}", *HIT[1:])()
+    collector.counted()
+    assert 0 < len(collector._left) <= 51
+    assert ("lookups_total", ("cache-199", *HIT[1:])) in collector._left
+
+
 def test_two_applications_with_equal_labels_add_up_but_read_their_own():
     """The registry shows the sum; a recorder reads only what it counted."""
     registry = CollectorRegistry()

@@ -51,6 +51,10 @@ __all__ = [
 ]
 
 
+#: Series of applications that are gone whose numbers are kept, in one process.
+_LEFT_LIMIT: Final = 10_000
+
+
 class Collector:
     """What a registry asks for the families of one namespace.
 
@@ -199,6 +203,10 @@ class Collector:
                 for labels in book.asked - living:
                     self.sketches.forget(labels)
             self._forget_examples()
+        if self._carrier is None and len(self._left) > _LEFT_LIMIT:
+            # Nobody shows them unless an application like theirs is made again.
+            for child in list(self._left)[: len(self._left) // 2]:
+                del self._left[child]
 
     def _forget_examples(self) -> None:
         """Drop the exemplars of series that only applications that are gone had."""

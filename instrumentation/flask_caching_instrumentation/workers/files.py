@@ -93,7 +93,7 @@ class WorkerFiles:
         with self.lock:
             numbers = self._gather()
             news = {key: row for key, row in numbers.items() if self._written.get(key) != row}
-            gone = self._written.keys() - numbers.keys()
+            gone = [key for key in self._written.keys() - numbers.keys() if is_gauge(key[1])]
             if not news and not gone:
                 return False
             self._be_there()
