@@ -107,7 +107,7 @@ def test_keys_are_those_of_the_client() -> None:
     ours = value_key("m", "m_total", ("b", "a"), ("1", "2"), "help")
     try:
         theirs = mmap_key("m", "m_total", ("b", "a"), ("1", "2"), "help")
-    except TypeError:  # Before prometheus_client 0.17.
+    except TypeError:  # Before prometheus_client 0.16.
         theirs = mmap_key("m", "m_total", ("b", "a"), ("1", "2"))
     assert ours == theirs
 
@@ -394,16 +394,21 @@ print("done")
     assert sum(total(tmp_path).values()) - 1 == 102  # One is that of build_info.
 
 
-def test_whoever_reads_meets_no_file_without_a_beginning(tmp_path: Path) -> None:
-    """It has its header when it appears under its name."""
+def test_whoever_reads_meets_no_file_without_a_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is whole before it has its name, and nothing else is left beside it."""
     path = tmp_path / "counter_1.db"
-    seen: list[int] = []
-    file = None
-    for _ in range(3):
-        file = ValueFile(str(path))
-        seen.append(path.stat().st_size)
-        file.close()
-    assert min(seen) >= 8
+    real, moments = os.replace, []
+
+    def replace(source: str, target: str) -> None:
+        moments.append((path.exists(), held(source)))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    ValueFile(str(path)).close()
+    ValueFile(str(path)).close()
+    assert moments == [(False, {})]
     assert [each.name for each in tmp_path.iterdir()] == ["counter_1.db"]
 
 

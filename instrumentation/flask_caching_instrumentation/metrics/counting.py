@@ -307,7 +307,7 @@ class Counting(NullObserver):
             name = self._targets.admit(target.source, name)
         asker = (*self._common, target.source, name)
         series = _Series(self._recorder, asker, self._distinct.seen(asker))
-        self._recorder.asked(asker)
+        self._recorder.ask(asker)
         for kind, action in self._likely_collisions(target.source):
             series.collisions[kind, action]
         for children in (self._in_flight, self._coalesced, self._duplicated):

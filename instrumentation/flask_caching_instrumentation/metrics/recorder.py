@@ -105,7 +105,8 @@ class Book:
 
     def _counted(self) -> Sums:
         with lock:
-            for batch in self._batches.values():
+            # A copy: a destructor that runs in here may count something new.
+            for batch in list(self._batches.values()):
                 batch.settle()
             places = dict(self._places)
         totals: Row = self.cells.totals()
@@ -193,7 +194,7 @@ class Recorder:
         """Ask ``watched`` for its numbers whenever somebody reads."""
         self._book.watch(watched)
 
-    def asked(self, labels: LabelSet) -> None:
+    def ask(self, labels: LabelSet) -> None:
         """Show the distinct keys of ``labels`` for as long as this exists."""
         self._book.ask(labels)
 

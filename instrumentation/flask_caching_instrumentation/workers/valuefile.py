@@ -28,11 +28,11 @@ _read_all = cast(
 )
 _make_key = cast("Callable[..., str]", _theirs.mmap_key)
 
-#: Behind each value stands the time of it, in files of prometheus_client 0.17 and newer.
+#: Behind each value stands the time of it, in files of prometheus_client 0.18 and newer.
 _TIMED: Final = "timestamp" in inspect.signature(_theirs.MmapedDict.write_value).parameters
 _VALUE: Final = struct.Struct("dd" if _TIMED else "d")
 
-#: Each key begins with the help text of its family, in files of 0.17 and newer.
+#: Each key begins with the help text of its family, in files of 0.16 and newer.
 _WITH_HELP: Final = "help_text" in inspect.signature(_make_key).parameters
 
 
