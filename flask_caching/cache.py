@@ -30,7 +30,7 @@ from .checks import (
 from .config import CacheConfig
 from .deletion import Deletion
 from .errors import CacheError
-from .explain import application, explain_request
+from .explain import SentHeaders, application, explain_call, explain_request
 from .handles import CachedFunction, MemoizedFunction
 from .jinja2ext import install
 from .keys import SAFE_METHODS, KeyExplanation
@@ -45,6 +45,7 @@ from .state import AppState, secret_of
 from .switch import Switchable
 from .typing import CollisionPolicy, HashMethod, Timeout
 from .values import OverriddenEntries, overrides_values
+from .ways import Way, ways
 
 __all__ = ["Cache"]
 
@@ -74,6 +75,25 @@ def watched(observer: Observer, backend: Any) -> Any:
     except Exception as fault:
         report_fault("observer.wrap", fault)
         return backend
+
+
+def assemble(
+    cache: Cache, app: Flask, config: CacheConfig, backend: Any, codec: Codec, observer: Observer
+) -> AppState:
+    """One application's cache, made of its parts and not in use yet."""
+    state = AppState(app, config, watched(observer, backend), codec, observer)
+    if isinstance(backend, EntryBackend):
+        backend.on_unreadable = state.unreadable
+        for breaker in backend.breakers:
+            breaker.listener = state.breaker_changed
+    else:
+        foreign = ForeignEntries(state.backend, codec)
+        foreign.on_unreadable = state.unreadable
+        state.store = state.entries = foreign
+    if overrides_values(type(cache)):
+        overridden = OverriddenEntries(cache, state)
+        state.entries, state.stored_key = overridden, overridden.stored_key
+    return state
 
 
 class Cache(Deletion, Switchable):
@@ -131,25 +151,19 @@ class Cache(Deletion, Switchable):
                 'CACHE_TYPE is "NullCache", so nothing is cached. Set CACHE_TYPE = "SimpleCache" '
                 "to cache in this process, or CACHE_NO_NULL_WARNING = True if this is meant."
             )
+        if parsed.debug_ui and parsed.instrumentation is None:
+            warn_user(
+                "CACHE_DEBUG_UI is set, but CACHE_INSTRUMENTATION is None, and it is the "
+                "instrumentation that mounts the debug pages. Remove one of them, or register "
+                "flask_caching_instrumentation.debug_blueprint() yourself."
+            )
         observer = load_observer(parsed, app)
-        backend = load_backend(parsed, app, codec)
-        state = AppState(app, parsed, watched(observer, backend), codec, observer)
-        if isinstance(backend, EntryBackend):
-            backend.on_unreadable = state.unreadable
-            for breaker in backend.breakers:
-                breaker.listener = state.breaker_changed
-        else:
-            foreign = ForeignEntries(state.backend, codec)
-            foreign.on_unreadable = state.unreadable
-            state.store = state.entries = foreign
+        state = assemble(self, app, parsed, load_backend(parsed, app, codec), codec, observer)
         if type(self).cache is not Cache.cache:
             warn_user(
                 f"{type(self).__qualname__} overrides the property cache, which neither the "
                 "decorators nor get() and set() go through; override get and set instead."
             )
-        if overrides_values(type(self)):
-            overridden = OverriddenEntries(self, state)
-            state.entries, state.stored_key = overridden, overridden.stored_key
         warn_if_not_distributed(state)
         warn_if_prefix_is_open(state)
         app.extensions.setdefault("cache", {})[self] = state.backend
@@ -414,34 +428,50 @@ class Cache(Deletion, Switchable):
         self,
         url: str,
         method: str = "GET",
-        headers: Mapping[str, str] | None = None,
+        headers: SentHeaders | None = None,
         **environ: Any,
     ) -> KeyExplanation:
         """The key of a request, what it is made of, or why there is none.
 
         Matches the URL and calls the key maker that the view really uses, without running the
-        view. Needs no context where this cache serves one application.
+        view. Needs no context where this cache serves one application. Nothing that the
+        application's own code raises in there is raised; it is the explanation's reason.
+
+        Not run are the view, ``before_request`` functions, decorators above the cache, and WSGI
+        middleware; the explanation's notes say so where it may matter. Run are
+        ``url_value_preprocessor`` functions, ``unless=`` and ``forced_update=``, and, for a key
+        maker that is given the object of a view class, the constructor of that. Inside a
+        context of the application ``flask.g`` is what that context has, and no teardown function
+        runs; elsewhere they do, as after any request.
 
         Args:
-            url: A path with an optional query string, or an absolute URL.
+            url: A path below the script root with an optional query string; or an absolute URL,
+                script root included, as a browser shows it.
             method: Request method.
-            headers: Request headers.
+            headers: Request headers: a mapping, or pairs.
             environ: Anything else :class:`werkzeug.test.EnvironBuilder` takes (``data``,
-                ``json``, ``base_url``, ...).
+                ``json``, ``base_url``, ...). The peer is 127.0.0.1 unless ``environ_base`` has
+                another ``REMOTE_ADDR``.
         """
-        return explain_request(self.app, self._registry.behind, url, method, headers, environ)
+        return explain_request(self.app, self._registry.at, url, method, headers, environ)
 
     def explain_call(self, function: Any, *args: Any, **kwargs: Any) -> KeyExplanation:
         """The key of a call of a memoized function or a cached helper; see :meth:`explain`.
 
+        For a cached view, that of its first URL for these arguments.
+
         Args:
-            function: The decorated function; a bound method brings its instance.
+            function: The decorated function; a bound method brings its instance, and a partial
+                its arguments.
             args: The call's positional arguments.
             kwargs: The call's keyword arguments.
+
+        Raises:
+            TypeError: If this cache did not decorate it.
         """
-        receiver = getattr(function, "__self__", None)
-        policy = self._registry.of(function)
-        return policy.explain_call(args if receiver is None else (receiver, *args), kwargs)
+        found: list[Way[Policy]] = ways(function, self._registry.at)
+        found = found or [Way(self._registry.of(function))]
+        return explain_call(found, args, kwargs)
 
     def stats(self) -> Mapping[str, Any]:
         """What the current application's observer has counted, as plain data."""

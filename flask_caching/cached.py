@@ -9,17 +9,18 @@ none.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, cast
 
 from werkzeug.exceptions import HTTPException
 
 from .arguments import Binder, witness_arguments
 from .driving import Pending, Step
+from .elsewhere import Found, call_key, keys_elsewhere
 from .entry import Entry, Witness
 from .errors import CacheError, UncacheableArgument
-from .explain import explain_view, key_elsewhere, keys_elsewhere
-from .keys import KeyExplanation, KeyPart, KeySpec, source_of, view_key
+from .explain import explain_cached_call, explain_view
+from .keys import KeyExplanation, KeySpec, source_of, view_key
 from .lookup import warn_once
 from .observer import Load, Lookup, Target
 from .options import CachedOptions, StateProvider
@@ -41,6 +42,7 @@ from .state import AppState
 from .typing import QueryArgs
 from .utils import dotted_name, get_arg_names
 from .views import endpoints_of, is_behind
+from .ways import Way
 
 __all__ = ["CachedPolicy"]
 
@@ -87,7 +89,7 @@ class CachedPolicy(DecoratorPolicy):
             return self._bypass(state, target, "disabled")
         if self.unless is not None and self.unless(args, kwargs):
             return self._bypass(state, target, "unless")
-        if request is None or (target is self.target and not self._follows_path()):
+        if request is None or (target is self.target and not self.follows_path()):
             query = self._helper_query(state, request, args, kwargs)
         else:
             query = self._view_query(state, request, target, args, kwargs)
@@ -212,7 +214,7 @@ class CachedPolicy(DecoratorPolicy):
             return "uncacheable_argument"
         return Query(str(key), witness, args, kwargs)
 
-    def _follows_path(self) -> bool:
+    def follows_path(self) -> bool:
         """Whether the key is made of the request's path."""
         prefix = self.options.key_prefix
         return isinstance(prefix, str) and "%s" in prefix and self.custom_key() is None
@@ -275,24 +277,15 @@ class CachedPolicy(DecoratorPolicy):
         """Whether this is the view that a request matched, decorators aside."""
         return self.target_of(state, request) is not self.target
 
-    def explain(self, request: Any, known: KeyExplanation) -> KeyExplanation:
+    def explain(
+        self, request: Any, known: KeyExplanation, way: Way[Any], sent: Iterable[str]
+    ) -> KeyExplanation:
         """The key of a matched request to this view."""
-        return explain_view(self, self.cache.state(), request, known)
+        return explain_view(self, self.cache.state(), request, known, way, sent)
 
     def explain_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> KeyExplanation:
         """The key of a call of this helper."""
-        try:
-            key = self.key_of(None, None, args, kwargs)
-        except Exception as error:
-            # An explanation shows what the application's own key maker raises.
-            reason = f"{type(error).__name__}: {error}"
-            return KeyExplanation(None, function=self.name, arguments=kwargs, reason=reason)
-        if key is None:
-            reason = "make_cache_key or key_prefix returned None"
-            return KeyExplanation(None, function=self.name, arguments=kwargs, reason=reason)
-        origin = "make_cache_key" if self.custom_key() else "key_prefix"
-        parts = (KeyPart(origin, key, origin),)
-        return KeyExplanation(key, parts, function=self.name, arguments=kwargs)
+        return explain_cached_call(self, self.cache.state(), args, kwargs)
 
     def custom_key(self) -> Callable[..., Any] | None:
         """The application's own key maker: assigned to the function, or given to the decorator."""
@@ -403,23 +396,7 @@ class CachedPolicy(DecoratorPolicy):
         kwargs: dict[str, Any],
     ) -> str | None:
         """:meth:`make_cache_key` without its rule about arguments called ``path``."""
-        state = self.cache.state()
-        custom = self.custom_key()
-        request = current_request()
-        if request is not None and path is None and query_args is None:
-            mine = self.serves(state, request)
-            if mine and is_call_of(request, args, kwargs):
-                if custom is not None:
-                    key = custom(*args, **(kwargs or request.view_args or {}))
-                    return None if key is None else str(key)
-                return view_key(self.spec(state, for_view=True), request)
-            if (
-                custom is None
-                and not mine
-                and not endpoints_of(state.view_functions, self._decorated())
-            ):
-                return view_key(self.spec(state, for_view=False), request)
-        return key_elsewhere(self, state, path, query_args, args, kwargs)
+        return call_key(self, self.cache.state(), path, query_args, args, kwargs).key
 
     def keys_of(
         self,
@@ -441,19 +418,19 @@ class CachedPolicy(DecoratorPolicy):
             kwargs, headers = {**kwargs, "headers": headers}, None
         state = self.cache.state()
         request = current_request()
-        keys: list[str | None]
+        found: list[Found]
         if request is None or not (path is None and query_args is None and headers is None):
-            keys = [*keys_elsewhere(self, state, path, query_args, (), kwargs, headers)]
+            found = [*keys_elsewhere(self, state, path, query_args, (), kwargs, headers)]
         elif self.serves(state, request) and is_call_of(request, (), kwargs):
             # The request's own key first. It may be one for POST, and other URLs lead here too.
-            keys = [self.key_of(None, None, (), kwargs)]
+            found = [call_key(self, state, None, None, (), kwargs)]
             kwargs = kwargs or dict(request.view_args or {})
-            keys += keys_elsewhere(self, state, None, request.args, (), kwargs, besides=request)
+            found += keys_elsewhere(self, state, None, request.args, (), kwargs, besides=request)
         elif endpoints_of(state.view_functions, self._decorated()):
-            keys = [*keys_elsewhere(self, state, None, None, (), kwargs)]
+            found = [*keys_elsewhere(self, state, None, None, (), kwargs)]
         else:
-            keys = [self.key_of(None, None, (), kwargs)]
-        return [key for key in dict.fromkeys(keys) if key is not None]
+            found = [call_key(self, state, None, None, (), kwargs)]
+        return list(dict.fromkeys(each.key for each in found if each.key is not None))
 
 
 def _nothing() -> None:

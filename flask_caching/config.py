@@ -355,6 +355,48 @@ class CacheConfig:
         "Where the tracer comes from.",
         none=True,
     )
+    debug_ui: str | None = _key(
+        "CACHE_DEBUG_UI",
+        None,
+        parsing.debug_path,
+        'True for "/_cache", a path that begins with "/", or False for no pages',
+        "Where the debug pages are.",
+        none=True,
+        shown="False",
+    )
+    debug_token: str | None = _key(
+        "CACHE_DEBUG_TOKEN",
+        None,
+        parsing.token,
+        "a long random string, or None",
+        "Who shows it may see the debug pages. Without it they answer only the machine they run "
+        "on, and only under ``app.debug``.",
+        none=True,
+        secret=True,
+    )
+    debug_write: bool = _key(
+        "CACHE_DEBUG_WRITE",
+        False,
+        parsing.boolean,
+        parsing.BOOLEAN,
+        "Whether keys can be deleted, and the cache be cleared, in the debug pages.",
+    )
+    debug_redact: tuple[str, ...] = _key(
+        "CACHE_DEBUG_REDACT",
+        parsing.REDACTED,
+        parsing.patterns,
+        'a list of patterns such as "*password*", case aside',
+        "Names of keys, parameters, headers, cookies and fields whose values no debug page shows.",
+    )
+    debug_record: float | None = _key(
+        "CACHE_DEBUG_RECORD",
+        None,
+        parsing.share,
+        "a number from 0 (never) to 1 (always), True, False, or None: 0.1 where debug pages are "
+        "mounted, 1 under ``app.debug`` there, else 0",
+        "How often it is recorded what a function reads of the request while its value is made.",
+        none=True,
+    )
     key_strategy: KeyStrategy = _key(
         "CACHE_KEY_STRATEGY",
         "compatible",

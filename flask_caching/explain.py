@@ -1,285 +1,402 @@
-"""The key of a request that is not being handled: for deletion, and for explanation.
+"""What the key of a request or a call is, what it is made of, and why there is none.
 
-The request is made up from a URL (or from an endpoint and its arguments), matched against the
-application's routes, and given to the same key functions that the decorator uses. No view
-runs, and no ``before_request`` function; ``url_value_preprocessor`` functions do, since they
-change a view's arguments.
+The request is matched against the application's routes and given to the same key functions that
+the decorator uses. No view runs, and no ``before_request`` function; ``url_value_preprocessor``
+functions do, since they change a view's arguments, and so does the constructor of a view class
+whose object a key maker takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from flask import Flask
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import RequestRedirect
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
 
-from .errors import CacheError
-from .keys import KeyExplanation, KeyPart, KeySpec, request_for, view_key, view_parts
-from .madeup import Url, as_current, base_url, build_urls, current_headers, made_up_request
+from .elsewhere import Found, application, call_key, custom_key, spec_key
+from .errors import UncacheableArgument
+from .explanation import KeyExplanation, changed
+from .globalreads import GlobalReads, global_reads
+from .keys import KeySpec, query_pairs
+from .madeup import as_current, prepare_view_arguments, scopes_of
 from .requests import current_request
-from .typing import QueryArgs
+from .state import AppState
+from .unrouted import unrouted
 from .utils import get_arg_names
 from .views import endpoints_of
+from .ways import Way, ways
 
 if TYPE_CHECKING:
     from .cached import CachedPolicy
-    from .state import AppState
 
-__all__ = ["explain_request", "explain_view", "key_elsewhere", "keys_elsewhere"]
+__all__ = [
+    "SentHeaders",
+    "application",
+    "explain_cached_call",
+    "explain_call",
+    "explain_request",
+    "explain_view",
+    "missing",
+    "named_arguments",
+    "raised",
+    "with_bypass",
+    "with_key",
+]
 
+#: Request headers, as :class:`werkzeug.datastructures.Headers` takes them.
+SentHeaders: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
-def key_elsewhere(
-    policy: CachedPolicy,
-    state: AppState,
-    path: str | None,
-    query_args: QueryArgs | None,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> str | None:
-    """The first of :func:`keys_elsewhere`."""
-    return next(keys_elsewhere(policy, state, path, query_args, args, kwargs))
-
-
-def keys_elsewhere(
-    policy: CachedPolicy,
-    state: AppState,
-    path: str | None,
-    query_args: QueryArgs | None,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    headers: Mapping[str, str] | None = None,
-    *,
-    besides: Any = None,
-) -> Iterator[str | None]:
-    """The keys of requests described by their path, or by the view's arguments.
-
-    Args:
-        policy: The cached function's policy.
-        state: The application's cache.
-        path: The path; ``None`` for all those that lead to the view with its arguments.
-        query_args: The query string; ``None`` for what the arguments leave for it.
-        args: The view's arguments.
-        kwargs: The view's arguments.
-        headers: Request headers; ``None`` for those of the current request.
-        besides: A request to the view with these arguments whose own key is known already: no
-            error if its URL cannot be built again.
-
-    Yields:
-        A key; ``None`` if the application's key maker returns that.
-
-    Raises:
-        CacheError: If the key needs a path and none can be built, or needs a request.
-    """
-    app = application(state)
-    custom = policy.custom_key()
-    endpoints = endpoints_of(app.view_functions, policy.decorated())
-    spec = policy.spec(state, for_view=bool(endpoints))
-    asks = headers is not None and any(map(callable, (spec.prefix, *spec.vary)))
-    if path is not None:
-        urls = [Url(path, query_args or (), base_url(app))]
-    elif endpoints and (spec.needs_path or asks or custom is not None):
-        urls = build_urls(app, endpoints, policy.function, args, kwargs, query_args)
-        if besides is not None and custom is not None:
-            # It has answered for the running request, which has more to it than a made-up one.
-            urls = [url for url in urls if url.path != besides.path]
-        elif not urls and besides is None:
-            raise CacheError(
-                f"no route of {', '.join(endpoints)} can be built from "
-                f"{sorted([*map(repr, args), *kwargs])}; pass the view's arguments, or path='/...'"
-            )
-    elif custom is not None:
-        key = custom(*args, **kwargs)
-        yield None if key is None else str(key)
-        return
-    elif spec.needs_path:
-        raise CacheError(
-            f"the key of {policy.name} is made of a path, and no route leads to it; "
-            "pass path='/...'"
-        )
-    else:
-        urls = [Url("", query_args or (), base_url(app))]
-    sent = current_headers(app) if headers is None else headers
-    for url in urls:
-        if custom is not None:
-            with made_up_request(app, url, sent) as request:
-                matched = prepare_view_arguments(app, request)
-                key = custom(*view_instance(app, request, policy), **(kwargs or matched))
-            yield None if key is None else str(key)
-        elif asks:
-            with made_up_request(app, url, sent) as request:
-                key = view_key(spec, request)
-            yield key
-        else:
-            yield _plain_key(policy, spec, url, sent)
-
-
-def _plain_key(
-    policy: CachedPolicy, spec: KeySpec, url: Url, headers: Mapping[str, str]
-) -> str | None:
-    """The key of a request, without making it the current one."""
-    request = request_for(url.path, url.query, base_url=url.base_url, headers=headers)
-    try:
-        return view_key(spec, request)
-    except RuntimeError as error:
-        if current_request() is not None or "outside of request context" not in str(error):
-            raise
-        raise CacheError(
-            f"the key of {policy.name} depends on the request (a function in vary=, or "
-            "key_prefix=, reads it) and there is none; call this inside a request, or pass "
-            "delete_cached the headers of the request that was stored, headers={...}"
-        ) from error
-
-
-def prepare_view_arguments(app: Flask, request: Any) -> dict[str, Any]:
-    """The arguments a matched view would be called with."""
-    request.view_args = dict(request.view_args or {})
-    scopes: list[str | None] = [None, *reversed(request_blueprints(request))]
-    for scope in scopes:
-        for preprocess in app.url_value_preprocessors.get(scope, ()):
-            preprocess(request.endpoint, request.view_args)
-    return cast("dict[str, Any]", request.view_args)
-
-
-def request_blueprints(request: Any) -> list[str]:
-    """The blueprints of the matched endpoint, innermost first."""
-    name = request.blueprint
-    if name is None:
-        return []
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
-
-
-def view_instance(app: Flask, request: Any, policy: CachedPolicy) -> tuple[Any, ...]:
-    """The view object that a cached method would be called on; never initialised."""
-    view_class = getattr(app.view_functions.get(request.endpoint), "view_class", None)
-    names = get_arg_names(policy.function)
-    if view_class is None or names[:1] != ["self"]:
-        return ()
-    return (view_class.__new__(view_class),)
-
-
-def application(state: AppState) -> Flask:
-    app = state.app()
-    if app is None:
-        raise CacheError("the application of this cache does not exist any more")
-    return app
+_BYPASSES = {
+    "disabled": "the cache is turned off, so that {} runs without it",
+    "unless": "unless= is true here, so that {} runs without the cache",
+    "forced_update": "forced_update= is true here: {} runs, and what it returns is stored",
+}
 
 
 class Explainable(Protocol):
-    """A policy that can explain the key of a matched request."""
+    """A policy that can explain its keys."""
 
-    def explain(self, request: Any, known: KeyExplanation) -> KeyExplanation:
-        """``known``, completed."""
+    def decorated(self) -> Any:
+        """The function that took the decorated one's place."""
         ...
+
+    def explain(
+        self, request: Any, known: KeyExplanation, way: Way[Any], sent: Iterable[str]
+    ) -> KeyExplanation:
+        """``known``, completed with the key of a matched request that is current.
+
+        Args:
+            request: The request.
+            known: What routing says of it.
+            way: How its call gets to the function.
+            sent: Names of the headers that were asked about, in lower case.
+        """
+        ...
+
+    def explain_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> KeyExplanation:
+        """The key of a call with the arguments that arrive at the function."""
+        ...
+
+
+# A request.
 
 
 def explain_request(
     app: Flask,
-    find_policies: Callable[[Any], Sequence[Explainable]],
+    policy_at: Callable[[Any], Explainable | None],
     url: str,
     method: str,
-    headers: Mapping[str, str] | None,
+    headers: SentHeaders | None,
     environ: Mapping[str, Any],
 ) -> KeyExplanation:
     """What ``Cache.explain`` returns.
 
     Args:
         app: The application.
-        find_policies: The policies behind a view function, outermost first.
+        policy_at: The policy of a decorated function; ``None`` for any other object.
         url: A path with an optional query string, or an absolute URL.
         method: Request method.
         headers: Request headers.
         environ: Further arguments of :class:`werkzeug.test.EnvironBuilder`.
     """
-    sent = dict(headers or {})
+    known = KeyExplanation(None, method=method.upper(), url=url)
     try:
-        context = app.test_request_context(url, method=method, headers=sent, **environ)
+        sent = Headers(cast(Any, headers))
     except ValueError as error:
-        return KeyExplanation(
-            None, reason=f"not a URL that can be requested: {error}", method=method, url=url
+        return changed(known, reason=f"not headers that can be sent: {error}")
+    try:
+        context = _context(app, url, method, sent, environ)
+    except (ValueError, Warning) as error:
+        # Of a host that is not below SERVER_NAME Werkzeug warns, which may be an error.
+        return changed(known, reason=f"not a URL that can be requested: {error}")
+    named = {name.lower() for name in sent.keys()}  # noqa: SIM118 - iterating gives pairs
+    if "base_url" in environ or urlsplit(url).netloc:
+        named.add("host")
+    explained: KeyExplanation | None = None
+    try:
+        with as_current(app, context) as request:
+            explained = _explain_current(app, policy_at, request, known, named)
+    except Exception as error:
+        # By an explanation one sees what the application's own code raises.
+        if explained is None:
+            note = "raised before the key was asked for: by a converter, or with the session, say"
+            return changed(known, reason=raised(error), notes=(note,))
+        note = f"a teardown function raised {raised(error)}; no before_request function ran"
+        explained = changed(explained, notes=(*explained.notes, note))
+    return explained
+
+
+def _context(
+    app: Flask, url: str, method: str, headers: Headers, environ: Mapping[str, Any]
+) -> Any:
+    """The context of a request that nobody sent."""
+    # Every request has a peer; key makers may count on one.
+    base = {"REMOTE_ADDR": "127.0.0.1", **environ.get("environ_base", {})}
+    asked = url if "base_url" in environ else _below_root(app, url)
+    more = {**environ, "environ_base": base}
+    return app.test_request_context(asked, method=method, headers=headers, **more)
+
+
+def _below_root(app: Flask, url: str) -> str:
+    """An absolute URL without the script root, under which it is below; any other as it is."""
+    config = cast("dict[str, Any]", app.config)
+    root = str(config.get("APPLICATION_ROOT") or "/").rstrip("/")
+    parts = urlsplit(url)
+    if not (root and parts.netloc) or not f"{parts.path}/".startswith(f"{root}/"):
+        return url
+    return parts._replace(path=parts.path[len(root) :] or "/").geturl()
+
+
+def _explain_current(
+    app: Flask,
+    policy_at: Callable[[Any], Explainable | None],
+    request: Any,
+    known: KeyExplanation,
+    sent: set[str],
+) -> KeyExplanation:
+    """The explanation of the current request."""
+    if request.routing_exception is not None:
+        status, reason, notes = unrouted(app, request)
+        return changed(known, status=status, reason=reason, notes=notes)
+    endpoint, rule = str(request.endpoint), request.url_rule
+    known = changed(known, endpoint=endpoint, rule=rule.rule)
+    if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
+        return changed(known, reason="Flask answers OPTIONS by itself: the view does not run")
+    if endpoint not in app.view_functions:
+        return changed(known, reason="the endpoint has no view function, which is an error")
+    with global_reads() as reads:
+        try:
+            arguments = prepare_view_arguments(app, request)
+        except Exception as error:
+            status = error.code if isinstance(error, HTTPException) else None
+            known = changed(known, status=status, reason=raised(error))
+            return changed(known, notes=("raised by a url_value_preprocessor function",))
+        known = changed(known, arguments=arguments)
+        found = ways(app.view_functions[endpoint], policy_at, request.method)
+        if not found:
+            return changed(known, reason="the view is not cached")
+        outer, *inner = (
+            _with_notes(way.policy.explain(request, known, way, sent), way) for way in found
         )
-    with as_current(app, context) as request:
-        refused = request.routing_exception
-        if refused is not None:
-            return KeyExplanation(None, reason=_routing_reason(refused), method=method, url=url)
-        arguments = prepare_view_arguments(app, request)
-        view = app.view_functions[str(request.endpoint)]
-        policies = policies_for(find_policies, view, request.method)
-        known = KeyExplanation(
-            None,
-            endpoint=request.endpoint,
-            arguments=arguments,
-            method=method,
-            url=url,
-            reason="the view is not cached",
-        )
-        return policies[0].explain(request, known) if policies else known
+    notes = (*outer.notes, *_not_run(app, request, outer, reads))
+    return changed(outer, notes=notes, inner=tuple(inner))
 
 
-def policies_for(
-    find_policies: Callable[[Any], Sequence[Explainable]], view: Any, method: str
-) -> list[Explainable]:
-    """The policies that a request to a view goes through, outermost first.
-
-    Those of a class's view are the ones of its decorators, of ``dispatch_request``, and of the
-    member for the request's method; what decorates the other members has no part in it.
-    """
-    found = list(find_policies(view))
-    view_class = getattr(view, "view_class", None)
-    if view_class is None:
-        return found
-    members = {
-        id(policy)
-        for cls in view_class.__mro__[:-1]
-        for member in cast("dict[str, Any]", vars(cls)).values()
-        if callable(member)
-        for policy in find_policies(member)
-    }
-    handler = getattr(view_class, method.lower(), None)
-    if handler is None and method == "HEAD":
-        handler = getattr(view_class, "get", None)
-    through = [getattr(view_class, "dispatch_request", None), handler]
-    return [policy for policy in found if id(policy) not in members] + [
-        policy for member in through if member is not None for policy in find_policies(member)
+def _not_run(
+    app: Flask, request: Any, explained: KeyExplanation, reads: GlobalReads
+) -> Iterator[str]:
+    """What was not run, where that may be why the key is wrong, or could not be made."""
+    before = [
+        getattr(function, "__name__", type(function).__name__)
+        for scope in scopes_of(app, request)
+        for function in app.before_request_funcs.get(scope, ())
     ]
+    failed = explained.key is None and not explained.bypass
+    if before and (failed or reads.absent):
+        missed = f"; missing in flask.g: {', '.join(reads.absent)}" if reads.absent else ""
+        yield f"before_request functions were not run ({', '.join(before)}){missed}"
+    if reads.found:
+        yield (
+            f"flask.g.{', flask.g.'.join(reads.found)} was read, and is that of the context in "
+            "which this was asked"
+        )
+    middleware = vars(app).get("wsgi_app")
+    if middleware is not None:
+        name = getattr(middleware, "__qualname__", type(middleware).__qualname__)
+        module = getattr(middleware, "__module__", "")
+        # Tracing, which is around many an application, changes nothing of a request.
+        if not str(module).startswith("opentelemetry."):
+            yield f"WSGI middleware is around the application and was not run: {name}"
+
+
+def raised(error: BaseException) -> str:
+    """An error as a reason for there being no key."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        # It is the application's, and cannot even say what it is.
+        return type(error).__name__
+
+
+# The key of a view, and of a call.
 
 
 def explain_view(
-    policy: CachedPolicy, state: AppState, request: Any, known: KeyExplanation
+    policy: CachedPolicy,
+    state: AppState,
+    request: Any,
+    known: KeyExplanation,
+    way: Way[Any],
+    sent: Iterable[str],
 ) -> KeyExplanation:
-    """The key of a matched request to a cached view."""
-    known = replace(known, function=policy.name)
+    """The key of a matched request to a cached view; see :class:`Explainable`."""
+    known = changed(known, function=policy.name)
     custom = policy.custom_key()
-    if custom is None and request.method not in policy.options.methods:
-        accepted = ", ".join(sorted(policy.options.methods))
+    args: tuple[Any, ...] = ()
+    kwargs = dict(known.arguments)
+    if custom is not None or policy.unless or policy.forced:
+        try:
+            args, kwargs = way.call((), kwargs)
+        except Exception as error:
+            note = "raised by the constructor of the view class"
+            return changed(known, reason=raised(error), notes=(note,))
+    known = with_bypass(known, policy, state, args, kwargs, "the view")
+    if known.reason:
+        return known
+    if custom is not None:
+        return with_key(known, lambda: custom_key(custom, args, kwargs), "make_cache_key")
+    options, spec = policy.options, policy.spec(state, for_view=True)
+    if request.method not in options.methods:
+        accepted = ", ".join(sorted(options.methods))
         reason = f"{request.method} runs the view: @cached serves {accepted} (see methods=)"
-        return replace(known, reason=reason)
+        return changed(known, reason=reason, bypass=known.bypass or "method")
+    known = with_key(known, lambda: spec_key(spec, request), "key_prefix")
+    if known.key is None:
+        return known
+    return changed(known, missing=tuple(missing(spec, request, known.arguments, sent)))
+
+
+def with_bypass(
+    known: KeyExplanation,
+    policy: Any,
+    state: AppState,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    what: str = "the function",
+) -> KeyExplanation:
+    """``known``, and whether the call would not look into the cache, whatever its key."""
+    bypass = ""
     try:
-        if custom is None:
-            key, parts = view_parts(policy.spec(state, for_view=True), request)
-        else:
-            instance = view_instance(application(state), request, policy)
-            key = custom(*instance, **request.view_args)
-            name = getattr(custom, "__qualname__", type(custom).__qualname__)
-            parts = [KeyPart("make_cache_key", str(key), f"{name}()")]
+        if state.off():
+            bypass = "disabled"
+        elif policy.unless is not None and policy.unless(args, kwargs):
+            bypass = "unless"
+        elif policy.forced is not None and policy.forced(args, kwargs):
+            bypass = "forced_update"
     except Exception as error:
-        # An explanation shows what the application's own key maker raises.
-        return replace(known, reason=f"{type(error).__name__}: {error}")
-    if key is None:
-        maker = "key_prefix" if custom is None else "make_cache_key"
-        return replace(known, reason=f"{maker} returned None")
-    return replace(known, key=key, parts=tuple(parts), reason="")
+        note = "raised by unless= or forced_update="
+        return changed(known, reason=raised(error), notes=(*known.notes, note))
+    if not bypass:
+        return known
+    return changed(known, bypass=bypass, notes=(*known.notes, _BYPASSES[bypass].format(what)))
 
 
-def _routing_reason(error: HTTPException) -> str:
-    if isinstance(error, RequestRedirect):
-        return f"{error.code}: the URL redirects to {error.new_url}"
-    if isinstance(error, MethodNotAllowed):
-        allowed = ", ".join(sorted(error.valid_methods or ()))
-        return f"405: the URL does not accept this method; it accepts {allowed}"
-    if error.code == 404:
-        return "404: no route matches this URL"
-    return f"{error.code}: {error.description}"
+def with_key(known: KeyExplanation, make: Callable[[], Found], maker: str) -> KeyExplanation:
+    """``known`` with the key that is made, or with the reason why none is."""
+    try:
+        found = make()
+    except UncacheableArgument as error:
+        bypass = known.bypass or "uncacheable_argument"
+        return changed(known, reason=raised(error), bypass=bypass)
+    except Exception as error:
+        # By an explanation one sees what the application's own key maker raises.
+        return changed(known, reason=raised(error))
+    if found.key is None:
+        bypass = known.bypass or "no_key"
+        return changed(known, reason=f"{maker} returned None", bypass=bypass)
+    return changed(known, key=found.key, parts=found.parts, reason="")
+
+
+def missing(
+    spec: KeySpec, request: Any, arguments: Mapping[str, Any], sent: Iterable[str]
+) -> Iterator[str]:
+    """What a request has that its key does not depend on; see ``KeyExplanation.missing``."""
+    if any(map(callable, (spec.prefix, *spec.vary))):
+        return
+    if not spec.needs_path:
+        yield from (f"argument {name}" for name in arguments)
+    environ = request.environ
+    if environ.get("QUERY_STRING"):
+        pairs = query_pairs(spec, request) if spec.counts_query else []
+        counted = {name for name, _ in pairs}
+        yield from (f"query {name}" for name in request.args if name not in counted)
+    vary = {name.lower() for name in spec.vary if isinstance(name, str)}
+    if "HTTP_COOKIE" in environ and "cookie" not in vary:
+        yield from (
+            f"cookie {name}" for name in request.cookies if f"cookie:{name.lower()}" not in vary
+        )
+    if spec.strategy == "strict":
+        vary.add("host")
+    yield from _missing_headers(set(sent) - vary)
+
+
+def _missing_headers(names: set[str]) -> Iterator[str]:
+    if "host" in names:
+        yield "host"
+    names = names - {"host", "cookie", "content-type", "content-length"}
+    yield from (f"header {name.title()}" for name in sorted(names))
+
+
+def explain_call(
+    found: Sequence[Way[Explainable]], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> KeyExplanation:
+    """What ``Cache.explain_call`` returns.
+
+    Args:
+        found: The ways to the cached functions that are called, outermost first.
+        args: The call's arguments.
+        kwargs: The call's arguments.
+    """
+    outer, *inner = (
+        _with_notes(way.policy.explain_call(*way.call(args, kwargs)), way) for way in found
+    )
+    return changed(outer, inner=tuple(inner))
+
+
+def _with_notes(explained: KeyExplanation, way: Way[Any]) -> KeyExplanation:
+    notes = tuple(way.notes())
+    return changed(explained, notes=(*explained.notes, *notes)) if notes else explained
+
+
+def explain_cached_call(
+    policy: CachedPolicy, state: AppState, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> KeyExplanation:
+    """The key of a call of a cached helper; that of the first URL of a view's arguments."""
+    known = KeyExplanation(
+        None,
+        function=policy.name,
+        arguments=named_arguments(policy.function, args, kwargs),
+    )
+    is_view = bool(endpoints_of(application(state).view_functions, policy.decorated()))
+    if not is_view:
+        known = with_bypass(known, policy, state, args, kwargs)
+        if _lacks_request(policy, state):
+            reason = (
+                "its key needs a request, so that it runs uncached outside of one; ask inside of "
+                "app.test_request_context(...)"
+            )
+            return changed(known, reason=reason, bypass=known.bypass or "no_request")
+        if known.reason:
+            return known
+    made: list[Found] = []
+
+    def make() -> Found:
+        made.append(call_key(policy, state, None, None, args, kwargs))
+        return made[0]
+
+    known = with_key(known, make, "make_cache_key" if policy.custom_key() else "key_prefix")
+    url = made[0].url if made else None
+    if url is None or not url.path:
+        return known
+    return changed(known, url=url.path, method=url.method, endpoint=made[0].endpoint)
+
+
+def _lacks_request(policy: CachedPolicy, state: AppState) -> bool:
+    """Whether a helper's key cannot be made for want of a request."""
+    return (
+        current_request() is None
+        and policy.custom_key() is None
+        and policy.spec(state, for_view=False).needs_request
+    )
+
+
+def named_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A call's arguments by the names of the parameters, as far as they have one."""
+    names = get_arg_names(function)
+    named = {**dict(zip(names, args, strict=False)), **kwargs}
+    return {**named, "args": args[len(names) :]} if len(args) > len(names) else named

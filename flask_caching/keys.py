@@ -1,4 +1,4 @@
-"""From a request to a key: pure functions, and the explanation of what a key is made of.
+"""From a request to a key: pure functions, which also tell what the key was made of.
 
 Nothing here touches a global. A key is made from a :class:`KeySpec` (what the decorator says)
 and a request object; the decorator passes Flask's, while deletion, ``explain`` and the key
@@ -15,7 +15,7 @@ import inspect
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from werkzeug.datastructures import Headers
@@ -23,6 +23,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request as WerkzeugRequest
 
 from . import arguments
+from .explanation import KeyExplanation, KeyPart
 from .typing import HashMethod, KeyStrategy, QueryArgs
 from .utils import query_args_as_pairs
 
@@ -31,6 +32,7 @@ __all__ = [
     "KeyPart",
     "KeySpec",
     "RequestLike",
+    "called",
     "digest",
     "request_for",
     "source_of",
@@ -74,59 +76,6 @@ class RequestLike(Protocol):
     def get_data(self) -> bytes: ...
 
 
-class KeyPart(NamedTuple):
-    """One ingredient of a key.
-
-    Attributes:
-        name: What it is: ``path``, ``query:page``, ``header:Accept``, an argument's name, ...
-        value: Its text.
-        origin: Where it came from, as one would write it in code.
-    """
-
-    name: str
-    value: str
-    origin: str
-
-
-@dataclass(frozen=True)
-class KeyExplanation:
-    """The key of a request or a call, and why it is that.
-
-    Attributes:
-        key: The key, or ``None`` where there is none; then ``reason`` says why.
-        parts: What the key was made of, in order.
-        endpoint: The endpoint that the URL matched, if any.
-        function: Qualified name of the decorated function, if any.
-        reason: Why there is no key (no such page, not cached, ...); empty where there is one.
-        arguments: The view's or the call's arguments.
-        method: The request method, empty for a call.
-        url: The URL that was asked about, empty for a call.
-    """
-
-    key: str | None
-    parts: tuple[KeyPart, ...] = ()
-    endpoint: str | None = None
-    function: str | None = None
-    reason: str = ""
-    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    method: str = ""
-    url: str = ""
-
-    def __str__(self) -> str:
-        asked = f"{self.method} {self.url}".strip() or self.function or ""
-        lines = [asked, f"  key       {self.key}" if self.key else f"  no key    {self.reason}"]
-        if self.endpoint:
-            lines.append(f"  endpoint  {self.endpoint}")
-        if self.function:
-            lines.append(f"  function  {self.function}")
-        width = max((len(part.name) for part in self.parts), default=0)
-        lines += [
-            f"  part      {part.name:<{width}}  {part.value!r}  ({part.origin})"
-            for part in self.parts
-        ]
-        return "\n".join(lines)
-
-
 @dataclass(frozen=True)
 class KeySpec:
     """What a ``@cached`` decorator says about its key.
@@ -161,6 +110,8 @@ class KeySpec:
     needs_path: bool = field(init=False)
     #: Whether any of the query string is part of the key.
     counts_query: bool = field(init=False)
+    #: Where the prefix comes from, as an explanation says it.
+    prefix_origin: str = field(init=False)
 
     def __post_init__(self) -> None:
         strict = self.strategy == "strict"
@@ -169,6 +120,8 @@ class KeySpec:
         hashes = counts_query or bool(self.vary or self.source)
         object.__setattr__(self, "needs_path", strict or has_path)
         object.__setattr__(self, "counts_query", counts_query)
+        origin = "key_prefix" if isinstance(self.prefix, str) else f"{called(self.prefix)}()"
+        object.__setattr__(self, "prefix_origin", origin)
         object.__setattr__(self, "is_plain", isinstance(self.prefix, str) and not hashes)
         simple = isinstance(self.prefix, str) and has_path and self.prefix.count("%") == 1
         around = self.prefix.split("%s") if isinstance(self.prefix, str) and simple else None
@@ -198,7 +151,7 @@ def view_parts(spec: KeySpec, request: RequestLike) -> tuple[str | None, list[Ke
     base = fill_prefix(spec, path)
     if base is None:
         return None, []
-    shown = [KeyPart("key_prefix", _prefix_text(spec, base), "key_prefix")]
+    shown = [KeyPart("key_prefix", _prefix_text(spec, base), spec.prefix_origin)]
     # Under strict it is among the hashed parts.
     if spec.needs_path and spec.strategy != "strict":
         shown.append(KeyPart("path", path, "request.path"))
@@ -214,11 +167,19 @@ def _prefix_text(spec: KeySpec, filled: str) -> str:
     return spec.prefix if isinstance(spec.prefix, str) and spec.needs_path else filled
 
 
+def called(function: object) -> str:
+    """What a function, or another callable object, is called in an explanation."""
+    named = getattr(function, "func", function)  # of a partial
+    return str(getattr(named, "__qualname__", type(named).__qualname__))
+
+
 def fill_prefix(spec: KeySpec, path: str) -> str | None:
     """``key_prefix`` with the path in place of ``%s``."""
     prefix = spec.prefix
     if not isinstance(prefix, str):
-        return prefix()
+        made: str | None = prefix()
+        # Whatever it is: the decorator, deletion and explanation are to agree on its text.
+        return None if made is None else str(made)
     if "%" not in prefix:
         return prefix
     try:
@@ -289,7 +250,7 @@ def query_pairs(spec: KeySpec, request: RequestLike) -> list[tuple[str, str]]:
 
 def _vary_part(vary: str | Callable[[], Any], request: RequestLike) -> tuple[KeyPart, str | bytes]:
     if callable(vary):
-        name = getattr(vary, "__qualname__", type(vary).__qualname__)
+        name = getattr(vary, "__qualname__", None) or called(vary)
         value = vary()
         return KeyPart(f"vary:{name}", repr(value)[:80], f"{name}()"), arguments.encode(value).data
     if vary.startswith("cookie:"):

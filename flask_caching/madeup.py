@@ -15,7 +15,16 @@ from .requests import current_request
 from .typing import QueryArgs
 from .utils import get_arg_names, query_args_as_pairs
 
-__all__ = ["Url", "as_current", "base_url", "build_urls", "current_headers", "made_up_request"]
+__all__ = [
+    "Url",
+    "as_current",
+    "base_url",
+    "build_urls",
+    "current_headers",
+    "made_up_request",
+    "prepare_view_arguments",
+    "scopes_of",
+]
 
 
 class Url(NamedTuple):
@@ -25,11 +34,13 @@ class Url(NamedTuple):
         path: The path below the script root, as ``request.path`` shows it.
         query: The query string's pairs.
         base_url: Scheme, host and script root, with a slash at the end.
+        method: GET where the rule accepts it.
     """
 
     path: str
     query: QueryArgs
     base_url: str
+    method: str = "GET"
 
 
 def build_urls(
@@ -60,11 +71,20 @@ def build_urls(
             path = unquote(parts.path)
             query = parse_qsl(parts.query, keep_blank_values=True)
             asked = query if query_args is None else query_args
-            urls.append(Url(path, asked, base_url(app, domain)))
+            found = Url(path, asked, base_url(app, domain), _method_of(rule))
+            urls.append(found)
             if not (rule.is_leaf or rule.strict_slashes) and path != "/":
                 # It answers without the slash too, under a path of its own.
-                urls.append(Url(path[:-1], asked, base_url(app, domain)))
+                urls.append(found._replace(path=path[:-1]))
     return urls
+
+
+def _method_of(rule: Rule) -> str:
+    """A method that a rule accepts: GET, or else the first one that is not answered by Flask."""
+    methods = rule.methods
+    if methods is None or "GET" in methods:
+        return "GET"
+    return min(methods - {"HEAD", "OPTIONS"}, default="GET")
 
 
 def _rules_of(app: Flask, endpoint: str) -> list[Rule]:
@@ -145,8 +165,26 @@ def made_up_request(
             base_url=url.base_url,
             query_string=urlencode(query_args_as_pairs(url.query)),
             headers=dict(headers),
+            method=url.method,
         ),
     )
+
+
+def prepare_view_arguments(app: Flask, request: Any) -> dict[str, Any]:
+    """The arguments a matched view would be called with."""
+    request.view_args = dict(request.view_args or {})
+    for scope in scopes_of(app, request):
+        for preprocess in app.url_value_preprocessors.get(scope, ()):
+            preprocess(request.endpoint, request.view_args)
+    return cast("dict[str, Any]", request.view_args)
+
+
+def scopes_of(app: Flask, request: Any) -> list[str | None]:
+    """Where Flask looks for functions to run before a view: ``None`` is the application."""
+    if hasattr(request, "blueprints"):
+        return [None, *reversed(request.blueprints)]
+    # Flask 2.0.0 names nested blueprints in a way of its own.
+    return [None, *cast(Any, app)._request_blueprints()]
 
 
 class _WithoutTeardown:
@@ -176,14 +214,16 @@ def as_current(app: Flask, context: Any) -> Generator[Any]:
     """
     inside = has_app_context() and cast(Any, current_app)._get_current_object() is app
     own_g: Any = cast(Any, g)._get_current_object() if inside else SimpleNamespace()
-    remembered = cast("dict[str, Any]", vars(own_g))
+    remembered = cast("dict[str, Any]", getattr(own_g, "__dict__", {}))
     before = dict(remembered)
     try:
         context.push()
         yield context.request
     finally:
-        if inside:
-            context.app = _WithoutTeardown(app)
-        context.pop()
+        # Where the application context could not be pushed, the request's was not either.
+        if current_request() is context.request:
+            if inside:
+                context.app = _WithoutTeardown(app)
+            context.pop()
         remembered.clear()
         remembered.update(before)

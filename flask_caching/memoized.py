@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .arguments import Binder, encode, identify, instance_token
 from .driving import Pending
+from .elsewhere import Found, custom_key
 from .errors import UncacheableArgument
-from .keys import KeyExplanation, KeyPart, digest, frame, source_of
+from .explain import missing, named_arguments, raised, with_bypass, with_key
+from .explanation import KeyExplanation, changed
+from .keys import KeyPart, KeySpec, called, digest, frame, source_of
 from .lookup import warn_once
 from .observer import Lookup, Target
 from .options import MemoizeOptions, StateProvider
@@ -29,6 +31,7 @@ from .responses import Admission, admit_value
 from .signals import cache_memoize_hit, cache_memoize_miss, send
 from .state import AppState
 from .utils import dotted_name, function_name
+from .ways import Way
 
 __all__ = ["MemoizePolicy"]
 
@@ -134,11 +137,15 @@ class MemoizePolicy(DecoratorPolicy):
 
     def _frame(self, state: AppState) -> bytes:
         """What is the same in every key of the function under one application, hashed once."""
-        checks = self.options.source_check
-        checks = state.config.source_check if checks is None else checks
-        source = source_of(self.function) if checks else ""
+        source = self._source(state)
         hash_method = self.options.hash_method or state.config.hash_method
         return digest(frame(self.identity.data) + frame(source), hash_method).encode()
+
+    def _source(self, state: AppState) -> str:
+        """The function's source, where it is part of the key."""
+        checks = self.options.source_check
+        checks = state.config.source_check if checks is None else checks
+        return source_of(self.function) if checks else ""
 
     def make_cache_key(self, function: Any, *args: Any, **kwargs: Any) -> str:
         """The key of a call.
@@ -159,30 +166,86 @@ class MemoizePolicy(DecoratorPolicy):
         if binder.takes_self and not args and "self" not in self.options.args_to_ignore:
             raise ValueError(f"{self.name} is a method: pass the instance as the first argument")
 
-    def explain(self, request: Any, known: KeyExplanation) -> KeyExplanation:
+    def explain(
+        self, request: Any, known: KeyExplanation, way: Way[Any], sent: Iterable[str]
+    ) -> KeyExplanation:
         """The key of a matched request to a memoized view."""
-        call = self.explain_call((), dict(known.arguments))
-        return replace(
-            known, key=call.key, parts=call.parts, function=self.name, reason=call.reason
+        try:
+            args, kwargs = way.call((), known.arguments)
+            call = self.explain_call(args, kwargs)
+            again = call
+            if way.makes_object and self.per_instance:
+                again = self.explain_call(*way.call((), known.arguments))
+        except Exception as error:
+            return changed(known, function=self.name, reason=raised(error))
+        notes = (*known.notes, *call.notes)
+        if again.key != call.key:
+            notes += ("each request has a view object of its own, so that no other has this key",)
+        lacks = missing(KeySpec(), request, {}, sent) if call.parts and call.key else ()
+        return changed(
+            call,
+            endpoint=known.endpoint,
+            rule=known.rule,
+            method=known.method,
+            url=known.url,
+            arguments=known.arguments,
+            notes=notes,
+            missing=() if self.assigned_key() else tuple(lacks),
         )
 
     def explain_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> KeyExplanation:
         """The key of a call, and what it is made of."""
         state = self.cache.state()
-        parts = [KeyPart("function", self.name, "module and qualified name")]
+        named = named_arguments(self.function, args, kwargs)
+        known = KeyExplanation(None, function=self.name, arguments=named)
+        if self.assigned_key() is None:
+            known = changed(known, parts=self._parts(state, args, kwargs))
+        known = with_bypass(known, self, state, args, kwargs)
+        if known.reason:
+            return known
+        known = with_key(known, lambda: self._found(state, args, kwargs), "make_cache_key")
+        if known.key is None or self.assigned_key() is not None:
+            return known
+        return changed(known, notes=(*known.notes, *self._identity_notes(args, kwargs)))
+
+    def _parts(
+        self, state: AppState, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[KeyPart, ...]:
         described = self.binder.describe(args, kwargs)
+        parts = [KeyPart("function", self.name, "module and qualified name")]
         parts += [KeyPart(name, text, "argument") for name, text in described]
-        known = KeyExplanation(
-            None, tuple(parts), function=self.name, arguments=kwargs, reason="no key was made"
-        )
+        source = self._source(state)
+        if source:
+            parts.append(KeyPart("source", f"{len(source)} characters", "source_check"))
+        return tuple(parts)
+
+    def _found(self, state: AppState, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Found:
+        custom = self.assigned_key()
+        if custom is not None:
+            return custom_key(custom, (self.function, *args), kwargs)
+        self._check_receiver(args)
+        key = self.key(state, args, kwargs)
+        function, *parts = self._parts(state, args, kwargs)
+        if self.options.make_name is not None:
+            name = key.removeprefix("memo/").rpartition("/")[0]
+            function = KeyPart("function", name, f"{called(self.options.make_name)}()")
+        return Found(key, (function, *parts))
+
+    def _identity_notes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[str]:
+        """What there is to know about how the arguments are told from others."""
         try:
-            query = self._query(state, args, kwargs)
-        except Exception as error:
-            # An explanation shows what the application's own objects raise.
-            return replace(known, reason=f"{type(error).__name__}: {error}")
-        if query is None:
-            return replace(known, reason="make_cache_key returned None")
-        return replace(known, key=query.key, reason="")
+            findings = self.binder.encode(args, kwargs).findings
+        except TypeError as error:
+            yield f"the call does not fit the function: {error}"
+            return
+        for path, kind, type_name in dict.fromkeys(findings):
+            if kind == "address":
+                yield (
+                    f"{path} ({type_name}) is nothing but this object: no other process, and no "
+                    "other object, has this key"
+                )
+            else:
+                yield f"{path} ({type_name}) is told from others by its {kind}"
 
     # What is stored.
 

@@ -19,13 +19,26 @@ from typing import Any, cast
 from .backends.base import normalize_timeout
 from .compression import COMPRESSIONS
 
-__all__ = ["BOOLEAN", "describe", "hide_credentials", "nearest", "warn_user"]
+__all__ = ["BOOLEAN", "REDACTED", "describe", "hide_credentials", "nearest", "warn_user"]
 
 BOOLEAN = "True or False, 0 or 1, or the text true, false, yes, no, on, off, 1, 0"
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 _SERIALIZERS = ("pickle", "signed", "json")
+#: What ``CACHE_DEBUG_REDACT`` is by default.
+REDACTED = (
+    "*api?key*",
+    "*apikey*",
+    "*auth*",
+    "*cookie*",
+    "*credential*",
+    "*csrf*",
+    "*passw*",
+    "*secret*",
+    "*session*",
+    "*token*",
+)
 #: Up to the last at sign, since a password may hold anything.
 _CREDENTIALS = re.compile(r"//\S*@")
 _METRIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -275,3 +288,48 @@ def registry(value: Any) -> Any:
     if value is None or callable(getattr(value, "register", None)):
         return value
     raise TypeError("it has no register method")
+
+
+def debug_path(value: Any) -> str | None:
+    """Where the debug pages are: a path without a slash at its end, or None for nowhere."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value.strip().startswith("/"):
+        path = value.strip().rstrip("/")
+        if not path:
+            raise ValueError("the pages need a path of their own, below the application's root")
+        return path
+    return "/_cache" if boolean(value) else None
+
+
+def token(value: Any) -> str | None:
+    """A token that cannot be guessed in a hurry, or None (also as empty text)."""
+    if value is None or value == "":
+        return None
+    if len(text(value)) < 16:
+        raise ValueError(
+            "it is shorter than 16 characters; make one with "
+            "python -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
+    return text(value)
+
+
+def patterns(value: Any) -> tuple[str, ...]:
+    """Patterns of names, with ``*`` and ``?``."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError("it is not a list of patterns")
+    listed = tuple(cast("Iterable[Any]", value))  # type: ignore[redundant-cast]
+    return tuple(text(pattern).lower() for pattern in listed)
+
+
+def share(value: Any) -> float | None:
+    """A part of all, from 0 to 1; None for what suits."""
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return float(boolean(value))
+    if not 0 <= number <= 1:
+        raise ValueError("it is not from 0 to 1")
+    return number

@@ -34,18 +34,18 @@ class Registry:
         found = [self._policies.get(function) for function in functions if function is not None]
         return [policy for policy in found if policy is not None]
 
+    def at(self, part: Any) -> Policy | None:
+        """The policy of a function that took a decorated one's place; ``None`` for all else."""
+        try:
+            return self._policies.get(part)
+        except Exception:
+            # Not hashable, or not to be referenced weakly: nothing that we made.
+            return None
+
     def behind(self, function: Any) -> list[Policy]:
         """The policies that calling ``function`` goes through, outermost first."""
-        found: list[Policy] = []
-        for part in callables_behind(function):
-            try:
-                policy = self._policies.get(part)
-            except Exception:
-                # Not hashable, or not to be referenced weakly: nothing that we made.
-                continue
-            if policy is not None:
-                found.append(policy)
-        return found
+        found = [self.at(part) for part in callables_behind(function)]
+        return [policy for policy in found if policy is not None]
 
     def targets(self, view_functions: Mapping[str, Any]) -> list[Target]:
         """What an application's cached and memoized views are counted under."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from flask.views import http_method_funcs
 
-__all__ = ["callables_behind", "endpoints_of", "is_behind"]
+__all__ = ["callables_behind", "endpoints_of", "innermost", "inside", "is_behind"]
 
 #: The methods that Flask calls of a view class.
 _DISPATCHED = frozenset({"dispatch_request", *http_method_funcs})
@@ -40,6 +40,18 @@ def callables_behind(function: Any) -> Iterator[Any]:
 
 
 def _one_step(found: Any) -> Iterator[Any]:
+    members: dict[str, Any] = getattr(found, "__dict__", {})
+    # The attributes of a static or class method are copies of those of the function inside.
+    if "view_class" in members and type(found) not in (classmethod, staticmethod):
+        view_class: type[Any] = members["view_class"]
+        for cls in view_class.__mro__[:-1]:
+            namespace: dict[str, Any] = dict(vars(cls))
+            yield from (namespace[name] for name in _DISPATCHED & namespace.keys())
+    yield from inside(found)
+
+
+def inside(found: Any) -> Iterator[Any]:
+    """What a callable is around, if it is a decorator's wrapper; see :func:`callables_behind`."""
     if type(found) in (classmethod, staticmethod):
         # Its own ``__wrapped__`` is a copy of what the function inside has.
         yield found.__func__
@@ -47,16 +59,13 @@ def _one_step(found: Any) -> Iterator[Any]:
     members: dict[str, Any] = getattr(found, "__dict__", {})
     if "__wrapped__" in members:
         yield members["__wrapped__"]
-    if "view_class" in members:
-        view_class: type[Any] = members["view_class"]
-        for cls in view_class.__mro__[:-1]:
-            namespace: dict[str, Any] = dict(vars(cls))
-            yield from (namespace[name] for name in _DISPATCHED & namespace.keys())
     if functools.partial in type(found).__mro__:
         yield found.func
     if type(found) is MethodType:
         yield found.__func__
-    if type(found) is FunctionType and found.__code__.co_flags & _WRAPPER_FLAGS == _WRAPPER_FLAGS:
+    if type(found) is FunctionType:
+        if found.__code__.co_flags & _WRAPPER_FLAGS != _WRAPPER_FLAGS:
+            return
         for cell in found.__closure__ or ():
             try:
                 content: Any = cell.cell_contents
@@ -66,7 +75,7 @@ def _one_step(found: Any) -> Iterator[Any]:
             if not callable(content) or inspect.isclass(content):
                 continue
             # Where the wrapper says what it wraps, only what leads there: the rest it just uses.
-            if "__wrapped__" not in members or _innermost(content) is _innermost(found):
+            if "__wrapped__" not in members or innermost(content) is innermost(found):
                 yield content
     elif _is_wrapper_object(found):
         yield from (
@@ -76,7 +85,7 @@ def _one_step(found: Any) -> Iterator[Any]:
         )
 
 
-def _innermost(function: Any) -> Any:
+def innermost(function: Any) -> Any:
     """What is left of a function without its decorators."""
     seen: set[int] = set()
     while id(function) not in seen:

@@ -344,7 +344,7 @@ import os, sys
 from flask import Flask
 from flask_caching import Cache
 from flask_caching.observer import faults
-import encodings.idna, flask.testing, flask_caching_instrumentation
+import encodings.idna, flask.testing, flask_caching_instrumentation.observer
 os.umask(0o022)
 if sys.argv[1] != "0":
     os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
