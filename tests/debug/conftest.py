@@ -1,0 +1,76 @@
+"""Applications with a cache, for tests of the debug pages and of what is behind them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from prometheus_client import CollectorRegistry
+
+from flask_caching import Cache
+from flask_caching.lookup import warn_once
+from flask_caching.observer import faults
+
+#: The fixture with the server of each store that has one.
+_SERVERS = {"RedisCache": "redis_server", "MemcachedCache": "memcached_server"}
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """A metrics registry that only this test uses."""
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def make_app(registry: CollectorRegistry) -> Callable[..., tuple[Flask, Cache]]:
+    """Builds an application with a cache: ``app, cache = make_app(CACHE_NAME="second")``.
+
+    SimpleCache by default. ``flask=`` are arguments of ``Flask``, ``app=`` is one that is there
+    already.
+    """
+
+    def make(
+        app: Flask | None = None, flask: dict[str, Any] | None = None, **config: Any
+    ) -> tuple[Flask, Cache]:
+        if app is None:
+            app = Flask("shop", **(flask or {}))
+            app.testing = True
+            app.secret_key = "not a secret"
+        settings = {"CACHE_TYPE": "SimpleCache", "CACHE_METRICS_REGISTRY": registry, **config}
+        return app, Cache(app, config=settings)
+
+    return make
+
+
+@pytest.fixture(params=["SimpleCache", "FileSystemCache", "RedisCache", "MemcachedCache"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """The configuration of a cache on each kind of store, under a prefix of this test's own."""
+    kind: str = request.param
+    config: dict[str, Any] = {"CACHE_TYPE": kind, "CACHE_KEY_PREFIX": f"{uuid.uuid4().hex}:"}
+    if kind == "FileSystemCache":
+        config["CACHE_DIR"] = str(tmp_path / "cache")
+    if kind in _SERVERS:
+        server = request.getfixturevalue(_SERVERS[kind])
+        if kind == "RedisCache":
+            config.update(CACHE_REDIS_HOST=server.host, CACHE_REDIS_PORT=server.port)
+        else:
+            config["CACHE_MEMCACHED_SERVERS"] = [f"{server.host}:{server.port}"]
+    return config
+
+
+@pytest.fixture(autouse=True)
+def _nothing_hidden() -> Iterator[None]:
+    """What observers raise is hidden from calls, but not from these tests.
+
+    A test of such faults clears them. Warnings given once are given again in each test.
+    """
+    warn_once.cache_clear()
+    faults.clear()
+    yield
+    left = dict(faults)
+    faults.clear()
+    assert not left
