@@ -110,7 +110,13 @@ class Codec:
         compression: ``"zlib"``, ``"zstd"`` or ``None``, for the byte form. Whatever it is,
             entries compressed with another can be read.
         compression_threshold: Bytes from which on a payload is compressed.
+
+    Attributes:
+        largest: Bytes that a compressed payload may turn out to be; ``None`` for any number. For
+            whoever looks at entries that are not needed.
     """
+
+    largest: int | None = None
 
     def __init__(
         self,
@@ -322,6 +328,8 @@ class Codec:
             raise UnreadableEntry("the entry is not signed", "signature")
         if _checksum(bound, data, body) != checksum:
             raise UnreadableEntry("the entry is damaged, cut off, or of another key", "truncated")
+        if flags & _COMPRESSION and self.largest is not None and header[-2] > self.largest:
+            raise UnreadableEntry(f"the entry is {header[-2]} bytes when unpacked", "too_large")
         try:
             entry = _entry(_FORMS[form], header, data[begin:])
         except Exception as error:

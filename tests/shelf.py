@@ -14,6 +14,7 @@ from flask_caching.backends.base import (
     KeyPage,
     SupportsKeys,
     SupportsLocks,
+    SupportsPeek,
     SupportsSize,
     SupportsTouch,
     SupportsTTL,
@@ -42,7 +43,15 @@ class Store:
         return self.now
 
 
-class Shelf(WireBackend, SupportsTTL, SupportsTouch, SupportsKeys, SupportsLocks, SupportsSize):
+class Shelf(
+    WireBackend,
+    SupportsTTL,
+    SupportsTouch,
+    SupportsKeys,
+    SupportsPeek,
+    SupportsLocks,
+    SupportsSize,
+):
     """Entries in a :class:`Store`, which several shelves may share.
 
     Args:
@@ -155,6 +164,9 @@ class Shelf(WireBackend, SupportsTTL, SupportsTouch, SupportsKeys, SupportsLocks
                 return False
             self._write(self._name(key), data, self.expiry(timeout))
             return True
+
+    def peek(self, key: str) -> Entry | None:
+        return self.get_entry(key)
 
     def keys(self, cursor: str = "", limit: int = 100, match: str = "") -> KeyPage:
         if cursor and not cursor.startswith("after "):

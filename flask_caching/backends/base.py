@@ -46,6 +46,7 @@ __all__ = [
     "SupportsDistinct",
     "SupportsKeys",
     "SupportsLocks",
+    "SupportsPeek",
     "SupportsSize",
     "SupportsTTL",
     "SupportsTouch",
@@ -232,6 +233,18 @@ class SupportsKeys(ABC):
     @abstractmethod
     def keys(self, cursor: str = "", limit: int = 100, match: str = "") -> KeyPage:
         """At most about ``limit`` keys after ``cursor`` that contain ``match`` literally."""
+
+
+class SupportsPeek(ABC):
+    """The store can show an entry to somebody who only looks."""
+
+    @abstractmethod
+    def peek(self, key: str) -> Entry | None:
+        """The live entry under ``key``, read without counting as a use of it.
+
+        Raises:
+            UnreadableEntry: As :meth:`EntryBackend.get_entry` does.
+        """
 
 
 class SupportsLocks(ABC):

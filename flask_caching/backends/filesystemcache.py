@@ -22,6 +22,7 @@ from .base import (
     KeyPage,
     SupportsKeys,
     SupportsLocks,
+    SupportsPeek,
     SupportsSize,
     SupportsTouch,
     SupportsTTL,
@@ -44,7 +45,13 @@ _DIGEST = re.compile(r"[0-9a-f]{8,200}")
 
 
 class FileSystemCache(
-    WireBackend, SupportsTTL, SupportsTouch, SupportsKeys, SupportsSize, SupportsLocks
+    WireBackend,
+    SupportsTTL,
+    SupportsTouch,
+    SupportsKeys,
+    SupportsPeek,
+    SupportsSize,
+    SupportsLocks,
 ):
     """Entries in the files of one machine, the least recently used leaving first.
 
@@ -275,6 +282,15 @@ class FileSystemCache(
         if header is None:
             return None
         return header.expires_at - self._clock() if header.expires_at else 0.0
+
+    def peek(self, key: str) -> Entry | None:
+        room, place = self._at(key)
+        found = files.read(place.path, place.key)
+        if found is None or room.expired(found.expires_at):
+            return None
+        entry = self._unpack(key, found.payload)
+        entry.expires_at = found.expires_at
+        return entry
 
     def touch(self, key: str, timeout: float | None = None) -> bool:
         room, place = self._at(key)

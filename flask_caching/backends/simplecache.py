@@ -20,18 +20,21 @@ from .base import (
     KeyInfo,
     KeyPage,
     SupportsKeys,
+    SupportsPeek,
     SupportsSize,
     SupportsTouch,
     SupportsTTL,
 )
 
-__all__ = ["SimpleCache"]
+__all__ = ["SimpleCache", "payload_size"]
 
 #: Slots that one call of ``keys`` looks at, at most: what bounds the time it holds the lock.
 _SCAN = 10_000
 
 
-class SimpleCache(EntryBackend, SupportsTTL, SupportsTouch, SupportsKeys, SupportsSize):
+class SimpleCache(
+    EntryBackend, SupportsTTL, SupportsTouch, SupportsKeys, SupportsPeek, SupportsSize
+):
     """Entries in the memory of one process, the least recently used leaving first.
 
     Every operation is safe between threads and costs the same however much is held: a full
@@ -194,6 +197,10 @@ class SimpleCache(EntryBackend, SupportsTTL, SupportsTouch, SupportsKeys, Suppor
             return None
         return entry.expires_at - self._clock() if entry.expires_at else 0.0
 
+    def peek(self, key: str) -> Entry | None:
+        entry = self._cache.get(key)
+        return None if entry is None or self._expired(entry) else entry
+
     def touch(self, key: str, timeout: float | None = None) -> bool:
         with self.lock:
             entry = self.get_entry(key)
@@ -232,7 +239,7 @@ class SimpleCache(EntryBackend, SupportsTTL, SupportsTouch, SupportsKeys, Suppor
                 if key is not None and match in key:
                     entry = self._cache.get(key)
                     if entry is not None and not self._expired(entry):
-                        found.append(KeyInfo(key, entry.expires_at, _size(entry.payload)))
+                        found.append(KeyInfo(key, entry.expires_at, payload_size(entry.payload)))
             return KeyPage(found, str(slot) if slot < len(self._slots) else "")
 
     def size(self) -> int:
@@ -295,7 +302,7 @@ class SimpleCache(EntryBackend, SupportsTTL, SupportsTouch, SupportsKeys, Suppor
             self._put(key, entry.replaced(entry.form, entry.payload, expires_at))
 
 
-def _size(payload: object) -> int:
+def payload_size(payload: object) -> int:
     """About how many bytes a payload is."""
     if isinstance(payload, (bytes, str)):
         return len(payload)
@@ -303,7 +310,7 @@ def _size(payload: object) -> int:
         headers = sum(len(name) + len(value) for name, value in payload.headers)
         return len(payload.status) + headers + len(payload.body)
     if isinstance(payload, (tuple, frozenset)):
-        return sum(map(_size, cast("tuple[object, ...]", payload)))
+        return sum(map(payload_size, cast("tuple[object, ...]", payload)))
     return sys.getsizeof(payload)
 
 

@@ -1,4 +1,4 @@
-"""keys() and size(): what is in the store, without touching it."""
+"""keys(), size() and peek(): what is in the store, without touching it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..backends.base import (
     KeyInfo,
     KeyPage,
     SupportsKeys,
+    SupportsPeek,
     SupportsSize,
     SupportsTTL,
     iter_keys,
@@ -23,7 +24,7 @@ _LIMIT = 7
 
 
 class ListingChecks(Hooks):
-    """Listing the keys a page at a time, and counting them."""
+    """Listing the keys a page at a time, counting them, and looking at one."""
 
     def test_every_key_is_listed_once(self) -> None:
         """Page by page, each key that is there throughout, and none twice."""
@@ -207,6 +208,35 @@ class ListingChecks(Hooks):
         assert 50 <= held <= 150, f"{held} keys are there with a threshold of 100"
         evicted = sum(bounded.evictions.values())
         assert evicted >= 200, f"evictions counts {evicted} of at least 200"
+
+    def test_peeking_shows_the_entry(self) -> None:
+        """What get_entry() finds, and nothing where that finds nothing."""
+        self.needs(SupportsPeek)
+        self.backend.set("key", "value", 1000)
+        found, shown = self.backend.get_entry("key"), self.backend.peek("key")
+        assert shown is not None, "peek() shows nothing of a key that is there"
+        for name in ("form", "payload", "created_at", "expires_at"):
+            seen, there = getattr(shown, name), getattr(found, name)
+            assert seen == there, f"peek() shows {seen!r} as {name} instead of {there!r}"
+        self.backend.set("key", "value", -1)
+        for key in ("key", "never set"):
+            assert self.backend.peek(key) is None, f"peek({key!r}) shows an entry that is not there"
+
+    def test_peeking_is_no_use(self) -> None:
+        """Entries that are only looked at leave a full cache before those that are newer."""
+        self.needs(SupportsPeek)
+        bounded = self.make_bounded(100)
+        if bounded is None:
+            self.skip(f"{type(self).__name__}.make_bounded() returns None")
+        self.opened(bounded)
+        for number in range(100):
+            bounded.set(f"key {number}", number, 0)
+        oldest = [f"key {number}" for number in range(50)]
+        for key in oldest:
+            bounded.peek(key)
+        bounded.set_many({f"newer {number}": number for number in range(60)}, 0)
+        held = sum(bounded.has(key) for key in oldest)
+        assert held <= 25, f"{held} of the 50 oldest entries are left after they were peeked at"
 
     def _listed(self, infos: Iterable[KeyInfo]) -> list[str]:
         """The keys of a listing, sorted; without doubles where there may be some."""

@@ -10,6 +10,7 @@ from typing import Any
 from ..backends.base import (
     SupportsKeys,
     SupportsLocks,
+    SupportsPeek,
     SupportsSize,
     SupportsTouch,
     SupportsTTL,
@@ -23,6 +24,7 @@ _CAPABILITIES: dict[str, type] = {
     "ttl": SupportsTTL,
     "touch": SupportsTouch,
     "keys": SupportsKeys,
+    "peek": SupportsPeek,
     "size": SupportsSize,
     "release_lock": SupportsLocks,
 }

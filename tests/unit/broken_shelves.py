@@ -693,6 +693,19 @@ class ReportsNothing(Shelf):
             self.on_unreadable = told
 
 
+@caught_by("test_peeking_shows_the_entry")
+class PeeksAtAnything(Shelf):
+    def peek(self, key: str) -> Entry | None:
+        return self.get_entry(key) or self.new_entry(None, None)
+
+
+@caught_by("test_peeking_is_no_use")
+class PeekingRenews(Shelf):
+    def peek(self, key: str) -> Entry | None:
+        self.touch(key, 0)
+        return self.get_entry(key)
+
+
 @caught_by("test_an_unreadable_entry_can_be_replaced")
 class LeavesWhatItCannotRead(Shelf):
     def delete(self, key: str) -> bool:

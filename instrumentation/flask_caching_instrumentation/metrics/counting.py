@@ -18,6 +18,7 @@ from .catalogue import OTHER, Add, Children, LabelSet, Observe
 from .collisions import Offenders
 from .failures import error_type
 from .recorder import Recorder
+from .rows import Row
 
 if TYPE_CHECKING:
     from flask_caching.config import CacheConfig
@@ -255,6 +256,29 @@ class Counting(NullObserver):
             return None
         direction = partial(self._recorder.histogram, "item_size_bytes", *self._common)
         return Sizes(direction("read"), direction("written"))
+
+    # What is asked of it.
+
+    def lookups(self) -> dict[str, float]:
+        """How many lookups ended in which way."""
+        sums: dict[str, float] = {}
+        for labels, row in self._recorder.rows("lookups_total").items():
+            sums[labels[-1]] = sums.get(labels[-1], 0.0) + row[0]
+        return sums
+
+    def durations(self) -> dict[tuple[str, str], Row]:
+        """By operation and outcome, how many calls to the backend took how long, in buckets.
+
+        The numbers of a row are those of the buckets of ``operation_duration_seconds``, of what
+        is above them all, and the sum of the seconds.
+        """
+        rows = self._recorder.rows("operation_duration_seconds")
+        return {(labels[-2], labels[-1]): row for labels, row in rows.items()}
+
+    @property
+    def since(self) -> float:
+        """When counting began, Unix time: when this was made, or the process was forked."""
+        return self._recorder.since
 
     # Series.
 

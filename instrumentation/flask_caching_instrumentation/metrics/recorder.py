@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ class Book:
         self._places: dict[Child, int] = {}
         self._batches: dict[Child, Batch] = {}
         self._watched: list[Watched] = []
+        #: When counting began, Unix time.
+        self.since = time.time()
 
     def place(self, child: Child) -> int:
         """The first of a series' places; the series exists from now on, at zero."""
@@ -100,6 +103,7 @@ class Book:
         for batch in self._batches.values():
             batch.clear()
         self.cells.zero()
+        self.since = time.time()
         for each in self.watched():
             each.begin_anew()
 
@@ -201,6 +205,19 @@ class Recorder:
     def asks(self, labels: LabelSet) -> bool:
         """Whether the distinct keys of ``labels`` are this application's."""
         return labels in self._book.asked
+
+    @property
+    def since(self) -> float:
+        """When counting began in this process, Unix time."""
+        return self._book.since
+
+    def rows(self, name: str) -> dict[LabelSet, Row]:
+        """The numbers of every series of a counter or a histogram, in this process."""
+        return {
+            labels: row
+            for (family_name, labels), row in self._book.left().items()
+            if family_name == name
+        }
 
     def read(self) -> Numbers:
         """What was counted since this was made, in this process."""

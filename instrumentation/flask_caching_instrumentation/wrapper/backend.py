@@ -21,7 +21,7 @@ from flask_caching.entry import Entry
 
 from ..tracing.brackets import NoTracing
 from .entrycalls import MeasuredEntries
-from .measuring import Exemplar, Measuring, Operations, Sizes, Times
+from .measuring import Exemplar, Measuring, Operations, Sizes, Times, Told
 from .outcomes import (
     MEASURED,
     WRITES,
@@ -34,12 +34,19 @@ from .outcomes import (
     stored_of,
 )
 
-__all__ = ["MEASURED", "PASS_THROUGH", "WRITES", "InstrumentedBackend", "Operations"]
+__all__ = [
+    "MEASURED",
+    "PASS_THROUGH",
+    "WRITES",
+    "InstrumentedBackend",
+    "Operations",
+    "follow_calls",
+]
 
 #: Public methods of backends that are not measured: they do not ask the store, or are asked by
 #: a scrape.
 PASS_THROUGH: Final = frozenset(
-    {"add_distinct", "call_of", "count_distinct", "expiry", "factory", "new_entry", "size"}
+    {"add_distinct", "call_of", "count_distinct", "expiry", "factory", "new_entry", "peek", "size"}
 )
 
 
@@ -266,3 +273,15 @@ class _InstrumentedEntryBackend(InstrumentedBackend):
     def add_entry(self, key: str, entry: Entry) -> bool:
         """As the backend's ``add_entry``, timed as ``add``."""
         return self.entry_level.add_entry(key, entry)
+
+
+def follow_calls(backend: object, told: Told | None) -> None:
+    """Have somebody told of the calls to a backend that are not the decorators' own.
+
+    Args:
+        backend: The backend; nobody is told where it has no wrapper.
+        told: Who; ``None`` for nobody.
+    """
+    if issubclass(type(backend), InstrumentedBackend):
+        measuring: Measuring = object.__getattribute__(backend, "_measuring")
+        measuring.told = told

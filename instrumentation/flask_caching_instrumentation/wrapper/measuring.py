@@ -15,7 +15,7 @@ from ..tracing.brackets import NoTracing
 from ..tracing.calls import Operation
 from .outcomes import MEASURED
 
-__all__ = ["Exemplar", "Measuring", "Operations", "Sizes", "Times"]
+__all__ = ["Exemplar", "Measuring", "Operations", "Sizes", "Times", "Told"]
 
 #: What observes a call's seconds, by operation and outcome.
 Operations: TypeAlias = Children[tuple[str, str], Observe]
@@ -23,6 +23,9 @@ Operations: TypeAlias = Children[tuple[str, str], Observe]
 
 #: What makes the place where the seconds of calls wait, by operation and outcome.
 Times: TypeAlias = Callable[[str, str], Pending]
+
+#: Who is told of calls to the backend, see :attr:`Measuring.told`.
+Told: TypeAlias = Callable[[str, tuple[Any, ...], str, float], None]
 
 
 class AtOnce:
@@ -89,6 +92,7 @@ class Measuring:
         "observe_stored",
         "sizes",
         "times",
+        "told",
         "tracing",
     )
 
@@ -112,6 +116,9 @@ class Measuring:
         self.many_hit_times = self.times("get_many", "hit")
         self.observe_miss = operations["get", "miss"]
         self.observe_stored = operations["set", "stored"]
+        #: Told of each call that :meth:`measure` made: the method, its arguments, how it ended and
+        #: the seconds that it took.
+        self.told: Told | None = None
 
     def around(self, backend: Any) -> Self:
         """What measures another backend likewise."""
@@ -146,7 +153,10 @@ class Measuring:
         try:
             answer = method(*args, **options)
         except BaseException as error:
-            self.tell(operation, "error", perf_counter() - begun, traced)
+            seconds = perf_counter() - begun
+            self.tell(operation, "error", seconds, traced)
+            if self.told is not None:
+                self.tell_follower(self.told, name, args, "error", seconds)
             if traced is not None:
                 traced.fail(error)
             raise
@@ -159,9 +169,20 @@ class Measuring:
             how = "error"
         else:
             self.tell(operation, how, seconds, traced)
+        if self.told is not None:
+            self.tell_follower(self.told, name, args, how, seconds)
         if traced is not None:
             traced.finish(answer, how)
         return answer
+
+    def tell_follower(
+        self, told: Told, name: str, args: tuple[Any, ...], outcome: str, seconds: float
+    ) -> None:
+        """Say how a call ended to whoever follows. Never raises."""
+        try:
+            told(name, args, outcome, seconds)
+        except Exception as fault:
+            report_fault(f"follower.{name}", fault)
 
     def tell(
         self, operation: str, outcome: str, seconds: float, traced: Operation | None = None

@@ -1,0 +1,1 @@
+"""Looking into an application's caches: what the debug pages, their JSON and the terminal share."""
