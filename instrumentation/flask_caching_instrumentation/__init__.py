@@ -11,6 +11,8 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from .auditing import audit
+    from .debug import debug_blueprint
     from .exposition import metrics_blueprint
     from .observer import Instrumentation
     from .wrapper.backend import InstrumentedBackend
@@ -18,6 +20,8 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Instrumentation",
     "InstrumentedBackend",
+    "audit",
+    "debug_blueprint",
     "metrics_blueprint",
 ]
 
@@ -25,6 +29,8 @@ __all__ = [
 _HOMES = {
     "Instrumentation": ".observer",
     "InstrumentedBackend": ".wrapper.backend",
+    "audit": ".auditing",
+    "debug_blueprint": ".debug",
     "metrics_blueprint": ".exposition",
 }
 

@@ -87,6 +87,10 @@ class Instrumentation(Counting):
         remember(app, self)
         if config.metrics_path:
             mount(app, config.metrics_path, self.registry)
+        if config.debug_ui:
+            from .debug.mounting import mount as mount_pages
+
+            mount_pages(app, config)
 
     def wrap(self, backend: BackendT) -> BackendT:
         """Return a wrapper that times each call to ``backend``; a wrapper stays as it is."""

@@ -39,14 +39,16 @@ ABOUT = """
     }))
 """
 
-#: Prints, as JSON, what a cached view answers twice, how often it ran, and its metrics.
+#: Prints, as JSON, what a cached view answers twice, how often it ran, its metrics, and whether
+#: the debug pages are there.
 TINY_APPLICATION = """
     import json
     from flask import Flask
     from flask_caching import Cache
 
     app = Flask("tiny")
-    app.config.update(CACHE_TYPE="SimpleCache", CACHE_METRICS_PATH="/metrics")
+    app.debug = True
+    app.config.update(CACHE_TYPE="SimpleCache", CACHE_METRICS_PATH="/metrics", CACHE_DEBUG_UI=True)
     cache = Cache(app)
     runs = []
 
@@ -61,6 +63,11 @@ TINY_APPLICATION = """
         "answers": [client.get("/").text, client.get("/").text],
         "runs": len(runs),
         "metrics": client.get("/metrics").text,
+        "pages": {
+            path: client.get(f"/_cache/{path}").status_code
+            for path in ("", "keys", "tester?url=/", "audit", "live", "static/debug.css",
+                         "static/debug.js", "static/icon.svg", "api/v1/openapi.json")
+        },
     }))
 """
 
@@ -110,7 +117,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
-    """Every file of both packages is in it, ``py.typed`` included, and no other top level name."""
+    """Every file of both packages, what the debug pages are made of too, and no other name."""
     shipped = set(zipfile.ZipFile(wheel).namelist())
     expected = {
         f"{package}/{path.relative_to(folder).as_posix()}"
@@ -118,7 +125,15 @@ def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"flask_caching/py.typed", "flask_caching_instrumentation/py.typed"} <= expected
+    assert {
+        "flask_caching/py.typed",
+        "flask_caching_instrumentation/py.typed",
+        "flask_caching_instrumentation/debug/openapi.json",
+        "flask_caching_instrumentation/debug/static/debug.css",
+        "flask_caching_instrumentation/debug/static/debug.js",
+        "flask_caching_instrumentation/debug/static/icon.svg",
+        "flask_caching_instrumentation/debug/templates/base.html",
+    } <= expected
     about = {name for name in shipped if name.startswith("flask_caching-3.0.0.dist-info/")}
     assert shipped - about == expected
 
@@ -160,10 +175,11 @@ def test_an_installed_copy_says_what_it_is(python: Path, tmp_path: Path) -> None
 
 
 def test_an_installed_copy_caches_and_counts(python: Path, tmp_path: Path) -> None:
-    """A tiny application gets a hit, and ``/metrics`` says so, with the declared dependencies."""
+    """A tiny application gets a hit, and ``/metrics`` says so; the debug pages are there."""
     ran = _run_script(python, TINY_APPLICATION, tmp_path)
     assert ran["answers"] == ["hello", "hello"]
     assert ran["runs"] == 1
+    assert set(ran["pages"].values()) == {200}
     (hits,) = [
         line
         for line in ran["metrics"].splitlines()

@@ -32,6 +32,8 @@ PUBLIC = {
     "flask_caching_instrumentation": [
         "InstrumentedBackend",
         "Instrumentation",
+        "audit",
+        "debug_blueprint",
         "metrics_blueprint",
     ],
 }
