@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version as installed_version
 
 from flask_caching.config import PASS_THROUGH, describe_keys
+from flask_caching_instrumentation.auditing.catalogue import RULES
 from flask_caching_instrumentation.metrics.catalogue import CATALOGUE
 from flask_caching_instrumentation.tracing import spans
 
@@ -48,6 +49,13 @@ myst_substitutions = {
                 each.help,
             )
             for each in CATALOGUE
+        ),
+    ),
+    "audit_rules_table": table(
+        ("rule", "level", "what it finds"),
+        (
+            (f"`{each.id}`", each.level, f"{each.title}. {each.explanation}")
+            for each in RULES.values()
         ),
     ),
     "spans_table": table(

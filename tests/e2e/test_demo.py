@@ -24,16 +24,27 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from flask_caching_instrumentation import audit
+from flask_caching_instrumentation.exposition import instrumentation_of
+
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "docs" / "examples" / "demo"
 sys.path.insert(0, str(DEMO))
 
+from app import LOCAL  # noqa: E402
 from docbrowser import create_app, rendering  # noqa: E402
 from docbrowser.catalogue import modules, packages  # noqa: E402
 from docbrowser.extensions import cache  # noqa: E402
 from docbrowser.receipt import outcome  # noqa: E402
 from docbrowser.stats import summarise  # noqa: E402
 from drive import Call, Report, Tally, is_consistent, plan, show  # noqa: E402
+
+
+def instrumentation_of_demo(client: FlaskClient) -> Any:
+    """What watches the demo's cache."""
+    with client.application.app_context():
+        return instrumentation_of(cache)
+
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=\"alert('2')\">"
 
@@ -373,6 +384,32 @@ class TestDriver:
         assert outcome(header) == meaning
 
 
+class TestTheMistake:
+    def test_two_packages_are_told_that_they_require_the_same(self, client: FlaskClient) -> None:
+        """The page says so itself: it was made for another package."""
+        first, second = packages.uncached()[:2]
+        pages = [
+            client.get(f"/packages/{each.name}/{each.version}/requires") for each in (first, second)
+        ]
+        assert f"What {first.name} requires" in pages[0].text
+        assert pages[1].text.startswith(pages[0].text.partition("receipt")[0])
+        (offender,) = instrumentation_of_demo(client).offenders.latest()
+        assert (offender.key, offender.kind) == ("requires", "arguments")
+
+    def test_the_audit_finds_it_and_nothing_else(self, client: FlaskClient) -> None:
+        """Also when it calls every page, to see what they read."""
+        for execute in (False, True):
+            (found,) = audit(cache, app=client.application, execute=execute).errors
+            assert (found.rule, found.target) == ("constant-key", "browser.requires")
+
+    def test_the_debug_pages_answer_this_machine_under_debug_alone(self, found: None) -> None:
+        """As ``app.py`` serves it they are open; an application without ``debug`` shuts them."""
+        client = create_app(LOCAL).test_client()
+        assert client.get("/_cache/audit").status_code == 200
+        client.application.debug = False
+        assert client.get("/_cache/audit").status_code == 403
+
+
 class TestProgram:
     def test_drive_once_prints_the_table_and_exits(self) -> None:
         """Hits were seen, every row adds up, and ``/metrics`` counted the same hits."""
@@ -384,7 +421,7 @@ class TestProgram:
             timeout=120,
             check=False,
         )
-        assert done.stderr == ""
+        assert complaints(done.stderr) == []
         assert done.returncode == 0, done.stdout
         table = parse_table(done.stdout)
         total = table.pop("all")
@@ -531,6 +568,31 @@ class TestInABrowser:
         assert page.locator("main img, main script").count() == 0
         assert dialogs == []
 
+    def test_the_debug_pages_show_the_mistake(self, page: Any, served: str) -> None:
+        """From the audit to the two addresses that share a key, in one click.
+
+        With ``FLASK_CACHING_SCREENSHOTS=1`` it makes the pictures of the README and the manual.
+        """
+        pictures = os.environ.get("FLASK_CACHING_SCREENSHOTS") == "1"
+        if pictures:
+            page.set_viewport_size({"width": 1100, "height": 800})
+        page.goto(f"{served}/")
+        page.get_by_role("link", name="Cache", exact=True).click()
+        page.get_by_role("link", name="Audit", exact=True).click()
+        error = page.locator("main", has_text="key_prefix='requires' has no %s")
+        assert "/packages/<name>/<version>/requires" in error.inner_text()
+        if pictures:
+            height = page.get_by_role("heading", name="To be known").bounding_box()["y"]
+            page.screenshot(
+                path=ROOT / "docs/images/demo-audit.png",
+                clip={"x": 0, "y": 0, "width": 1100, "height": height - 16},
+                full_page=True,
+            )
+        page.get_by_role("link", name="Compare these two").click()
+        page.get_by_text("Same key", exact=False).first.wait_for()
+        if pictures:
+            page.screenshot(path=ROOT / "docs/images/demo-compare.png", full_page=True)
+
     def test_the_overview_follows_by_itself(self, page: Any, served: str) -> None:
         """What others read shows up without a reload."""
         urlopen(f"{served}/modules/struct").close()
@@ -555,7 +617,7 @@ def environment() -> dict[str, str]:
 def demo(*arguments: str, stop_with: signal.Signals = signal.SIGTERM) -> Iterator[tuple[str, str]]:
     """Run the demo on a free port; yields its address and what it printed.
 
-    At the end it is stopped by a signal, and must exit with 0 and nothing on its error output.
+    At the end it is stopped by a signal, and must exit with 0 and without complaints.
     """
     process = subprocess.Popen(
         [sys.executable, DEMO / "app.py", "--port", "0", *arguments],
@@ -581,8 +643,13 @@ def demo(*arguments: str, stop_with: signal.Signals = signal.SIGTERM) -> Iterato
             process.send_signal(stop_with)
             _rest, errors = process.communicate()
             watchdog.cancel()
-    assert errors == ""
+    assert complaints(errors) == []
     assert process.returncode == 0
+
+
+def complaints(errors: str) -> list[str]:
+    """What a demo said on its error output, but for the mistake that it is to find."""
+    return [line for line in errors.splitlines() if "view 'browser.requires' found" not in line]
 
 
 def parse_table(output: str) -> dict[str, tuple[int, int, int, int]]:

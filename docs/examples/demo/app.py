@@ -11,9 +11,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from docbrowser import create_app
 from docbrowser.catalogue import modules, packages
@@ -27,6 +28,15 @@ HOST = "127.0.0.1"
 
 #: Tried in turn where no port is given. (Port 5000 is taken on many a Mac.)
 PORTS = range(5000, 5020)
+
+#: For this machine alone. A page elsewhere whose name leads to this address is refused (from Flask
+#: 3.1 on). Without a token the debug pages answer only here, and only under ``debug``.
+LOCAL: Mapping[str, Any] = {
+    "TRUSTED_HOSTS": [HOST, "localhost"],
+    "DEBUG": True,
+    "CACHE_DEBUG_UI": "/_cache",
+    "CACHE_DEBUG_WRITE": True,
+}
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -79,8 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"Cannot listen on {HOST}: {error}. Try --port 0 for any free port.", file=sys.stderr)
         return 1
-    # A page elsewhere whose name leads to this address is refused (from Flask 3.1 on).
-    app = create_app({"TRUSTED_HOSTS": [HOST, "localhost"]})
+    app = create_app(LOCAL)
     print(_look_around(app), flush=True)
     with serve(app, listener) as port:
         print(_greeting(port), flush=True)
@@ -176,12 +185,14 @@ def _greeting(port: int) -> str:
         "Search": "/search?q=json&kind=module",
         "Packages": "/packages/",
         "Metrics": "/metrics",
+        "The cache": "/_cache/",
     }
     lines = [f"Their documentation, cached by {library}:", ""]
     lines += [f"  {name:<10}{base}{path}" for name, path in pages.items()]
     lines += [
         "",
         "Load a page twice: its foot says miss, then hit. --drive sends some traffic.",
+        "Two packages are told that they require the same: /_cache/audit says why.",
         "",
     ]
     return "\n".join(lines)

@@ -52,8 +52,9 @@ _MISSING = (
 _HABITS = {
     "module": 60,
     "search": 17,
-    "package": 9,
-    "lists": 6,
+    "package": 8,
+    "requires": 2,
+    "lists": 5,
     "overview": 3,
     "missing": 3,
     "HEAD": 2,
@@ -204,6 +205,8 @@ def _call(kind: str, packages: Sequence[str], chance: random.Random) -> Call:
         return Call(kind, "POST", "/search", "q=json&kind=module")
     if kind == "package" and packages:
         return Call(kind, "GET", _popular(packages[:40], chance))
+    if kind == "requires" and packages:
+        return Call(kind, "GET", f"{_popular(packages[:40], chance)}/requires")
     if kind == "HEAD":
         return Call(kind, "HEAD", f"/modules/{_popular(_MODULES[:8], chance)}")
     if kind == "overview":

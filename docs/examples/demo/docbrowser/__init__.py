@@ -1,8 +1,8 @@
 """A browser for the documentation of the Python modules installed on this machine.
 
 A small, complete Flask application that shows what Flask-Caching does: cached pages, a search
-cached by its query string, memoized functions, a cached template fragment, and the metrics of
-all of them on ``/metrics``.
+cached by its query string, memoized functions, a cached template fragment, the metrics of all of
+them on ``/metrics``, and one mistake, for the debug pages to find.
 """
 
 from __future__ import annotations

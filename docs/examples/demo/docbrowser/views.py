@@ -133,6 +133,21 @@ def package(name: str, version: str) -> Page:
     return render_template("package.html", details=details, all_packages=catalogue.packages)
 
 
+@browser.get("/packages/<name>/<version>/requires")
+@cache.cached(key_prefix="requires", forced_update=wants_fresh, response_hit_indication=True)
+def requires(name: str, version: str) -> Page:
+    """What a package requires.
+
+    A mistake, made on purpose: the key is the same text for every package, so that all of them
+    are shown what the first one requires. The debug pages find it; see the demo's README.
+    """
+    installed = {catalogue.normalised(package.name): package for package in catalogue.packages()}
+    found = installed.get(catalogue.normalised(name))
+    if found is None or found.version != version:
+        return _missing("No such package", f"No package {name} {version} is installed here.")
+    return render_template("requires.html", details=catalogue.package_details(found))
+
+
 def not_found(error: HTTPException) -> tuple[str, int]:
     """The page for addresses that no rule matches."""
     return _missing("No such page", f"There is nothing at {request.path}.")
