@@ -6,20 +6,10 @@ observer first and then those who follow; where nobody does there is no relay, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
 
-from flask_caching.observer import (
-    Bypass,
-    Collision,
-    Load,
-    Lookup,
-    NullObserver,
-    Observer,
-    Target,
-    Wait,
-    report_fault,
-)
+from flask_caching.observer import NullObserver, Observer, report_fault
 from flask_caching.state import AppState
 
 from .forksafe import ForkSafeLock
@@ -31,8 +21,21 @@ BackendT = TypeVar("BackendT")
 _lock = ForkSafeLock()
 
 
+#: What begins, and is told to the observer first; and what ends.
+_BEGINNINGS: Final = (
+    *("views_known", "lookup_started", "load_started", "wait_started", "bypassed"),
+    *("bypass_started", "collided", "stored", "failed", "breaker_changed"),
+)
+_ENDS: Final = ("lookup_finished", "load_finished", "wait_finished", "bypass_finished")
+
+#: Tells somebody some facts.
+Tell: TypeAlias = Callable[..., None]
+
+
 class Relay(NullObserver):
     """An observer, and those who are told the same.
+
+    Who tells whom is bound once: every hit comes by here.
 
     Args:
         observer: The application's own. What it raises goes on, for the core to report.
@@ -43,77 +46,60 @@ class Relay(NullObserver):
     def __init__(self, observer: Observer, followers: Sequence[NullObserver]) -> None:
         self.observer = observer
         self.followers = tuple(followers)
+        for method in (*_BEGINNINGS, *_ENDS):
+            own = _told(observer, method)
+            others = [
+                (f"{type(follower).__name__}.{method}", tell)
+                for follower in followers
+                if (tell := _told(follower, method)) is not None
+            ]
+            if others:
+                join = _beginning if method in _BEGINNINGS else _ending
+                self.__dict__[method] = join(own, others)
+            elif own is not None:
+                self.__dict__[method] = own
 
     def wrap(self, backend: BackendT) -> BackendT:
         return self.observer.wrap(backend)
 
-    def views_known(self, targets: Sequence[Target]) -> None:
-        self._begin("views_known", targets)
-
-    def lookup_started(self, lookup: Lookup) -> None:
-        self._begin("lookup_started", lookup)
-
-    def lookup_finished(self, lookup: Lookup) -> None:
-        self._end("lookup_finished", lookup)
-
-    def load_started(self, load: Load) -> None:
-        self._begin("load_started", load)
-
-    def load_finished(self, load: Load) -> None:
-        self._end("load_finished", load)
-
-    def wait_started(self, wait: Wait) -> None:
-        self._begin("wait_started", wait)
-
-    def wait_finished(self, wait: Wait) -> None:
-        self._end("wait_finished", wait)
-
-    def bypassed(self, target: Target, reason: str) -> None:
-        self._begin("bypassed", target, reason)
-
-    def bypass_started(self, bypass: Bypass) -> None:
-        self._begin("bypass_started", bypass)
-
-    def bypass_finished(self, bypass: Bypass) -> None:
-        self._end("bypass_finished", bypass)
-
-    def collided(self, target: Target, collision: Collision) -> None:
-        self._begin("collided", target, collision)
-
-    def stored(self, target: Target, result: str, reason: str) -> None:
-        self._begin("stored", target, result, reason)
-
-    def failed(self, operation: str, error: BaseException, handled: bool) -> None:
-        self._begin("failed", operation, error, handled)
-
-    def breaker_changed(self, before: str, after: str) -> None:
-        self._begin("breaker_changed", before, after)
-
     def stats(self) -> Mapping[str, Any]:
         return self.observer.stats()
 
-    def _begin(self, method: str, *facts: object) -> None:
+
+def _told(watcher: object, method: str) -> Tell | None:
+    """A watcher's method; ``None`` if it does nothing, or if the watcher is older than it is."""
+    tell: Tell | None = getattr(watcher, method, None)
+    if getattr(tell, "__func__", None) is getattr(NullObserver, method):
+        return None
+    return tell
+
+
+def _beginning(own: Tell | None, others: Sequence[tuple[str, Tell]]) -> Tell:
+    def tell(*facts: object) -> None:
         try:
-            self._tell_observer(method, facts)
+            if own is not None:
+                own(*facts)
         finally:
-            self._tell_followers(method, facts)
+            _tell(others, facts)
 
-    def _end(self, method: str, *facts: object) -> None:
-        self._tell_followers(method, facts)
-        self._tell_observer(method, facts)
+    return tell
 
-    def _tell_observer(self, method: str, facts: tuple[object, ...]) -> None:
-        # Observers of others may be older than a method is.
-        tell = getattr(self.observer, method, None)
-        if tell is not None:
+
+def _ending(own: Tell | None, others: Sequence[tuple[str, Tell]]) -> Tell:
+    def tell(*facts: object) -> None:
+        _tell(others, facts)
+        if own is not None:
+            own(*facts)
+
+    return tell
+
+
+def _tell(others: Sequence[tuple[str, Tell]], facts: tuple[object, ...]) -> None:
+    for name, tell in others:
+        try:
             tell(*facts)
-
-    def _tell_followers(self, method: str, facts: tuple[object, ...]) -> None:
-        for follower in self.followers:
-            try:
-                getattr(follower, method)(*facts)
-            except Exception as fault:
-                report_fault(f"{type(follower).__name__}.{method}", fault)
+        except Exception as fault:
+            report_fault(name, fault)
 
 
 def follow(state: AppState, follower: NullObserver) -> None:
