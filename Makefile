@@ -62,7 +62,8 @@ WITHOUT_flask-2.1 := --ignore tests/backends \
 # Deprecations are old libraries' own: they were written for other Pythons.
 $(OLDEST): %: .venv-%/.installed servers
 	PYTHONPATH=$(SOURCES) .venv-$*/bin/pytest -n 2 -W ignore::DeprecationWarning $(WITHOUT_$*) \
-	    --ignore tests/benchmarks --ignore tests/e2e --ignore tests/packaging --ignore tests/typing
+	    --ignore tests/benchmarks --ignore tests/e2e --ignore tests/packaging --ignore tests/typing \
+	    --ignore tests/debug/test_inspector_large.py
 
 .PHONY: bench
 bench: .venv/.installed .venv-peer/.installed ## Measure against the released Flask-Caching.

@@ -13,6 +13,7 @@ from servers import RedisServer
 
 from flask_caching import Cache
 from flask_caching.observer import faults
+from flask_caching_instrumentation.exposition import instrumentation_of
 from flask_caching_instrumentation.ticker import courier
 
 #: Those of the test that runs.
@@ -39,6 +40,9 @@ class Machine:
     def stop(self) -> None:
         """Leave the server, and let go of its connections."""
         with self.app.app_context():
+            watching = instrumentation_of(self.cache)
+            assert watching is not None
+            watching._distinct.server = None
             self.cache.cache._write_client.close()
 
     def look_up(self, first: int, last: int) -> None:
@@ -63,6 +67,14 @@ def nobody_left() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.fixture
+def their_redis(own_redis: RedisServer) -> Iterator[RedisServer]:
+    """A Redis to kill; at the end the machines leave it before it stops."""
+    yield own_redis
+    for machine in machines:
+        machine.stop()
+
+
 def exchange(clock: Any, times: int = 2) -> None:
     """What the thread does every few seconds."""
     for _ in range(times):
@@ -70,35 +82,35 @@ def exchange(clock: Any, times: int = 2) -> None:
         clock.advance(21)
 
 
-def test_two_machines_count_their_keys_together(own_redis: RedisServer, clock: Any) -> None:
+def test_two_machines_count_their_keys_together(their_redis: RedisServer, clock: Any) -> None:
     """Each shows the union, a little later; a scrape asks nobody."""
-    one, other = Machine(own_redis, "shared/"), Machine(own_redis, "shared/")
+    one, other = Machine(their_redis, "shared/"), Machine(their_redis, "shared/")
     one.look_up(0, 300)
     other.look_up(200, 500)
     assert (one.distinct(), other.distinct()) == (
         pytest.approx(300, rel=0.03),
         pytest.approx(300, rel=0.03),
     )
-    assert own_redis.info("commandstats").keys() & {"cmdstat_pfcount", "cmdstat_pfadd"} == set()
+    assert their_redis.info("commandstats").keys() & {"cmdstat_pfcount", "cmdstat_pfadd"} == set()
     exchange(clock)
     for machine in (one, other):
         assert machine.distinct() == pytest.approx(500, rel=0.03)
 
 
-def test_without_the_server_each_shows_its_own(own_redis: RedisServer, clock: Any) -> None:
+def test_without_the_server_each_shows_its_own(their_redis: RedisServer, clock: Any) -> None:
     """And the union again when it is back; nothing is raised, and one fault is counted."""
-    one, other = Machine(own_redis, "dead/"), Machine(own_redis, "dead/")
+    one, other = Machine(their_redis, "dead/"), Machine(their_redis, "dead/")
     one.look_up(0, 100)
     other.look_up(50, 150)
     for machine in (one, other):
         assert machine.distinct() == pytest.approx(100, rel=0.03)
-    own_redis.kill()
+    their_redis.kill()
     exchange(clock)
     assert one.distinct() == pytest.approx(100, rel=0.03)
     assert faults
     assert all(name.startswith("distinct_keys.exchange: ") for name in faults)
     faults.clear()
-    own_redis.restart()
+    their_redis.restart()
     clock.advance(60)
     for machine in (one, other):
         machine.look_up(0, 100)
