@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from flask import Flask, request_started
 
@@ -26,6 +26,7 @@ __all__ = [
     "check_timeout",
     "method_names",
     "names_of",
+    "routed_past",
     "vary_inputs",
     "warn_if_above_route",
     "warn_if_not_distributed",
@@ -139,25 +140,33 @@ class Decorated(Protocol):
     def decorated(self) -> Any: ...
 
 
+DecoratedT = TypeVar("DecoratedT", bound=Decorated)
+
+
 def warn_if_above_route(app: Flask, policies: Sequence[Decorated]) -> None:
     """Warn about functions that are routed without their cache.
 
     ``@cache.cached()`` above ``@app.route()`` decorates a function that Flask has registered
     already, undecorated: the view works and is never cached.
     """
+    for policy, endpoint in routed_past(app, policies):
+        warn_once(
+            f"{policy.name} is cached, but the route of endpoint {endpoint!r} leads past its "
+            "cache: put @cache.cached() below @app.route(), next to the function"
+        )
+
+
+def routed_past(app: Flask, policies: Sequence[DecoratedT]) -> Iterator[tuple[DecoratedT, str]]:
+    """The functions that are routed without their cache, each with an endpoint that does."""
     views = app.view_functions
     for policy in policies:
         decorated = policy.decorated()
         bare = [endpoint for endpoint, view in views.items() if view is policy.function]
         if not bare or decorated is None:
             continue
-        if any(is_behind(view, decorated) for view in views.values()):
-            # Routed both ways, which must be on purpose.
-            continue
-        warn_once(
-            f"{policy.name} is cached, but the route of endpoint {bare[0]!r} leads past its "
-            "cache: put @cache.cached() below @app.route(), next to the function"
-        )
+        # Where it is routed both ways, that must be on purpose.
+        if not any(is_behind(view, decorated) for view in views.values()):
+            yield policy, bare[0]
 
 
 def watch_routes(

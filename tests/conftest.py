@@ -23,6 +23,9 @@ from servers import (
 )
 from werkzeug.test import TestResponse
 
+from flask_caching.lookup import warn_once
+from flask_caching.observer import faults
+
 # Its assertions are those of tests.
 pytest.register_assert_rewrite("flask_caching.testing")
 
@@ -78,6 +81,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     return clock
+
+
+@pytest.fixture
+def nothing_hidden() -> Iterator[None]:
+    """What observers and receivers raise is hidden from calls, but not from tests with this.
+
+    A test of such faults clears them. Warnings given once are given again in each test.
+    """
+    warn_once.cache_clear()
+    faults.clear()
+    yield
+    left = dict(faults)
+    faults.clear()
+    assert not left
 
 
 # Servers. Those of a session are shared by its tests, which must not harm them; a test that

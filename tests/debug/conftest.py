@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 
 from flask_caching import Cache
-from flask_caching.lookup import warn_once
-from flask_caching.observer import faults
 
 #: The fixture with the server of each store that has one.
 _SERVERS = {"RedisCache": "redis_server", "MemcachedCache": "memcached_server"}
@@ -63,14 +61,5 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_hidden() -> Iterator[None]:
-    """What observers raise is hidden from calls, but not from these tests.
-
-    A test of such faults clears them. Warnings given once are given again in each test.
-    """
-    warn_once.cache_clear()
-    faults.clear()
-    yield
-    left = dict(faults)
-    faults.clear()
-    assert not left
+def _nothing_hidden(nothing_hidden: None) -> None:
+    """For every test here."""

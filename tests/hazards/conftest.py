@@ -10,8 +10,6 @@ from flask import Flask
 from hazard_threads import Meeting
 
 from flask_caching import Cache
-from flask_caching.lookup import warn_once
-from flask_caching.observer import faults
 
 
 @pytest.fixture
@@ -46,14 +44,5 @@ def in_app(app: Flask) -> Iterator[Flask]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_hidden() -> Iterator[None]:
-    """What observers and receivers raise is hidden from calls, but not from these tests.
-
-    A test of such faults clears them. Warnings given once are given again in each test.
-    """
-    warn_once.cache_clear()
-    faults.clear()
-    yield
-    left = dict(faults)
-    faults.clear()
-    assert not left
+def _nothing_hidden(nothing_hidden: None) -> None:
+    """For every test here."""

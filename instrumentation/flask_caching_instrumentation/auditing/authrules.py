@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from flask_caching.checks import routed_past
 from flask_caching.registry import Policy
-from flask_caching.views import inside, is_behind
+from flask_caching.views import inside
 
 from .asking import Answer, MadeUp
 from .authnames import auth_check_of
@@ -124,19 +125,11 @@ def _joined(one: Clues, other: Clues) -> Clues:
 
 def check_route_order(audit: Audit) -> None:
     """Find cached functions that Flask has registered as they were before they were cached."""
-    views = audit.place.app.view_functions
-    for policy in audit.place.registry.policies():
-        decorated = policy.decorated()
-        bare = [endpoint for endpoint, view in views.items() if view is policy.function]
-        if not bare or decorated is None:
-            continue
-        if any(is_behind(view, decorated) for view in views.values()):
-            # Routed both ways, which must be on purpose.
-            continue
+    for policy, endpoint in routed_past(audit.place.app, audit.place.registry.policies()):
         audit.find(
             "above-route",
-            bare[0],
+            endpoint,
             policy,
-            f"the route of endpoint {bare[0]!r} leads past the cache of {name_of(policy)}",
+            f"the route of endpoint {endpoint!r} leads past the cache of {name_of(policy)}",
             name=getattr(policy.function, "__name__", "view"),
         )

@@ -8,8 +8,8 @@ from typing import Any, cast
 from werkzeug.routing import Rule
 
 from flask_caching.cached import CachedPolicy
+from flask_caching.checks import routed_past
 from flask_caching.registry import Policy
-from flask_caching.views import is_behind
 
 from .places import Place
 
@@ -41,12 +41,9 @@ def warnings_of(
 
 
 def _above_route(place: Place, policy: Policy) -> Iterator[str]:
-    views = place.app.view_functions
-    decorated = policy.decorated()
-    bare = [endpoint for endpoint, view in views.items() if view is policy.function]
-    if bare and not any(is_behind(view, decorated) for view in views.values()):
+    for _, endpoint in routed_past(place.app, [policy]):
         yield (
-            f"The route of endpoint {bare[0]!r} leads past its cache, so that it is never cached: "
+            f"The route of endpoint {endpoint!r} leads past its cache, so that it is never cached: "
             "put the cache's decorator below @app.route(), next to the function."
         )
 
