@@ -8,17 +8,15 @@ miss with a :class:`Load`. There is no other channel.
 An observer cannot change what the application gets: whatever it raises is logged once for
 each kind of fault, counted in :data:`faults`, and forgotten.
 
-Tests that want to know what happens to every cache of the process, also one that watches
-nothing, or is not there yet, listen in (:func:`overhear`).
+Tests that want to know what happens to every cache of the process listen in, see
+:mod:`flask_caching.overhearing`.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
@@ -35,7 +33,6 @@ __all__ = [
     "Target",
     "Wait",
     "faults",
-    "overhear",
     "report_fault",
 ]
 
@@ -382,57 +379,3 @@ class NullObserver:
 
     def stats(self) -> Mapping[str, Any]:
         return {}
-
-
-# Listening in, for tests.
-
-_listeners: tuple[NullObserver, ...] = ()
-_listening = threading.RLock()
-_close = Lookup.close
-_leave = Bypass.__exit__
-
-
-@contextmanager
-def overhear(listener: NullObserver) -> Generator[None, None, None]:
-    """Tell ``listener`` of the end of each lookup and bypass in this process, while inside.
-
-    It is told ``lookup_finished`` and ``bypass_finished``, after the cache's own observer, by the
-    thread that looked. The methods of :class:`Lookup` and :class:`Bypass` are others meanwhile,
-    so that nothing is paid while nobody listens; which is why this is for tests.
-    """
-    global _listeners
-    with _listening:
-        _listeners = (*_listeners, listener)
-        Lookup.close = _close_overheard  # type: ignore[method-assign]
-        Bypass.__exit__ = _leave_overheard  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        with _listening:
-            _listeners = tuple(each for each in _listeners if each is not listener)
-            if not _listeners:
-                Lookup.close = _close  # type: ignore[method-assign]
-                Bypass.__exit__ = _leave  # type: ignore[method-assign]
-
-
-def _close_overheard(self: Lookup, error: BaseException | None = None) -> None:
-    _close(self, error)
-    for listener in _listeners:
-        try:
-            listener.lookup_finished(self)
-        except Exception as fault:
-            report_fault(f"{type(listener).__name__}.lookup_finished", fault)
-
-
-def _leave_overheard(
-    self: Any,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    trace: TracebackType | None,
-) -> None:
-    _leave(self, kind, error, trace)
-    for listener in _listeners:
-        try:
-            listener.bypass_finished(self)
-        except Exception as fault:
-            report_fault(f"{type(listener).__name__}.bypass_finished", fault)

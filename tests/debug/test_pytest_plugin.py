@@ -15,7 +15,8 @@ from cli_runs import ROOT
 from flask import Flask, render_template_string
 
 from flask_caching import Cache
-from flask_caching.observer import Bypass, Lookup, NullObserver, faults, overhear
+from flask_caching.observer import Bypass, Lookup, NullObserver, faults
+from flask_caching.overhearing import overhear
 from flask_caching_instrumentation.inspection.model import RequestSpec
 
 pytest_plugins = ["pytester"]

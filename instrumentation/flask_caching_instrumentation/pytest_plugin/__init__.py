@@ -24,7 +24,7 @@ def cache_spy() -> Iterator[CacheSpy]:
     It hears of every cache of every application, those included that do not exist yet or are not
     instrumented, and counts from zero in each test.
     """
-    from flask_caching.observer import overhear
+    from flask_caching.overhearing import overhear
 
     from .spy import CacheSpy
 

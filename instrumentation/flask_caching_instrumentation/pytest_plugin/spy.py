@@ -81,7 +81,7 @@ class CacheSpy:
     """Records the lookups of every cache in this process; safe between threads.
 
     Attributes:
-        observer: What has to be told of them, see :func:`flask_caching.observer.overhear`.
+        observer: What has to be told of them, see :func:`flask_caching.overhearing.overhear`.
     """
 
     def __init__(self) -> None:
