@@ -18,7 +18,7 @@ from flask.views import View
 from .identity import type_of
 from .views import innermost, inside
 
-__all__ = ["Way", "decorator_name", "ways"]
+__all__ = ["Way", "class_of_view", "decorator_name", "made_by_as_view", "ways"]
 
 #: The functions that ``View.as_view`` makes, of which there may be several kinds.
 _VIEW_CODES = frozenset(
@@ -175,8 +175,8 @@ class _Walk(Generic[PolicyT]):
         policy = self._policy_at(found)
         if policy is not None:
             yield Way(policy, carried.args, carried.keywords, carried.above)
-        elif kind is FunctionType and found.__code__ in _VIEW_CODES:
-            yield from self._into_class(found, _class_of(found), carried)
+        elif made_by_as_view(found):
+            yield from self._into_class(found, class_of_view(found), carried)
             return
         yield from self._inside(found, carried, is_ours=policy is not None)
 
@@ -233,8 +233,16 @@ class _Walk(Generic[PolicyT]):
         return self._policy_at(function) is not None
 
 
-def _class_of(view: FunctionType) -> type[Any] | None:
-    """The class of a function that ``as_view`` made."""
+def made_by_as_view(function: Any) -> bool:
+    """Whether Flask's ``View.as_view`` made a function, which only calls methods of a class.
+
+    Its closure has the decorated view in it, which is around it and not inside.
+    """
+    return type_of(function) is FunctionType and function.__code__ in _VIEW_CODES
+
+
+def class_of_view(view: FunctionType) -> type[Any] | None:
+    """The class of a function that ``as_view`` made, which knows it by its closure."""
     for name, cell in zip(view.__code__.co_freevars, view.__closure__ or (), strict=True):
         if name == "view":
             return cast("type[Any] | None", getattr(cell.cell_contents, "view_class", None))

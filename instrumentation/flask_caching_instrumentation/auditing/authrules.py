@@ -8,6 +8,7 @@ from typing import Any
 from flask_caching.checks import routed_past
 from flask_caching.registry import Policy
 from flask_caching.views import inside
+from flask_caching.ways import made_by_as_view
 
 from .asking import Answer, MadeUp
 from .authnames import auth_check_of
@@ -15,7 +16,7 @@ from .checking import Audit
 from .clues import Clues, clues_of
 from .persons import Shape, identified
 from .routes import RouteCheck
-from .written import made_by_flask, name_of, view_class_of
+from .written import name_of, view_class_of
 
 __all__ = ["check_auth", "check_route_order", "wrappers_below"]
 
@@ -40,7 +41,7 @@ def wrappers_below(function: Any, method: str) -> Iterator[Any]:
             continue
         seen.add(id(found))
         parts = _members(found, method)
-        if not made_by_flask(found):
+        if not made_by_as_view(found):
             parts += inside(found)
         if parts:
             yield found

@@ -11,8 +11,9 @@ from flask_caching.identity import type_of
 from flask_caching.registry import Policy
 from flask_caching.utils import dotted_name
 from flask_caching.views import inside
+from flask_caching.ways import class_of_view, made_by_as_view
 
-__all__ = ["Where", "made_by_flask", "name_of", "relative", "view_class_of", "where"]
+__all__ = ["Where", "name_of", "relative", "view_class_of", "where"]
 
 
 class Where(NamedTuple):
@@ -57,23 +58,9 @@ def view_class_of(function: Any) -> type[Any] | None:
     by its closure.
     """
     found: type[Any] | None = getattr(function, "__dict__", {}).get("view_class")
-    if found is not None or not made_by_flask(function):
-        return found
-    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    if "self" in cells:
-        return type_of(cells["self"].cell_contents)
-    if "view" in cells:
-        return getattr(cells["view"].cell_contents, "view_class", None)
-    return None
-
-
-def made_by_flask(function: Any) -> bool:
-    """Whether ``View.as_view`` made a function, which calls a class's methods and nothing else.
-
-    Its closure has the decorated view in it, which is around it and not inside.
-    """
-    is_function = type_of(function) is FunctionType
-    return is_function and function.__globals__.get("__name__") == "flask.views"
+    if found is None and made_by_as_view(function):
+        return class_of_view(function)
+    return found
 
 
 def _member(view_class: type[Any]) -> Any:
@@ -93,7 +80,7 @@ def _member(view_class: type[Any]) -> Any:
 def _deepest(function: Any) -> Any:
     """What is left of a function without decorators, those included that hide what they wrap."""
     seen: set[int] = set()
-    while id(function) not in seen and not made_by_flask(function):
+    while id(function) not in seen and not made_by_as_view(function):
         seen.add(id(function))
         function = next(iter(inside(function)), function)
     return function
