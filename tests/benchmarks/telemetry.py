@@ -11,7 +11,8 @@ Three places are measured (a cached view, a memoized function, ``cache.get``) in
 
 The first two also in a process whose metrics are shared between workers
 (``PROMETHEUS_MULTIPROC_DIR``), from one thread and from four. Beside them what prometheus_client's
-own children would cost for the two numbers of a hit: a counter and a histogram.
+own children would cost for the two numbers of a hit: a counter and a histogram. The last table is
+of calls in requests of their own, with telemetry (``bare`` there), and what debug pages add.
 
 Each variant runs in a process of its own, as it would: in one process they would spoil one another
 what the interpreter learns of the code. They take turns; a cost is the median over the turns of the
@@ -32,7 +33,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 #: Nanoseconds that telemetry may add to an in-process hit.
 PROMISED = {"one thread": 1000, "shared, four threads": 2500}
@@ -43,8 +47,8 @@ CALLS = 4000
 ROUNDS = 9
 
 
-def make(instrumented: bool, **config: Any) -> dict[str, Callable[[], object]]:
-    """The calls to measure, on an application of their own."""
+def application(**config: Any) -> tuple[Flask, dict[str, Callable[[], object]]]:
+    """An application with a warm cache, and the calls to measure."""
     from flask import Flask
     from prometheus_client import CollectorRegistry
 
@@ -52,8 +56,6 @@ def make(instrumented: bool, **config: Any) -> dict[str, Callable[[], object]]:
 
     app = Flask("cost")
     config |= {"CACHE_TYPE": "SimpleCache", "CACHE_METRICS_REGISTRY": CollectorRegistry()}
-    if not instrumented:
-        config["CACHE_INSTRUMENTATION"] = None
     cache = Cache(app, config=config)
 
     @app.get("/page")
@@ -68,11 +70,16 @@ def make(instrumented: bool, **config: Any) -> dict[str, Callable[[], object]]:
     app.test_client().get("/page")
     cache.set("key", "value")
     square(7)
-    calls: dict[str, Callable[[], object]] = {
+    return app, {
         "cached view": page,
         "memoized function": lambda: square(7),
         "cache.get": lambda: cache.get("key"),
     }
+
+
+def make(instrumented: bool) -> dict[str, Callable[[], object]]:
+    """Runs of the calls, all of a run in one request."""
+    app, calls = application(**({} if instrumented else {"CACHE_INSTRUMENTATION": None}))
 
     def ready(call: Callable[[], object]) -> Callable[[], object]:
         def run() -> None:
@@ -98,6 +105,25 @@ def stock_children() -> Callable[[], object]:
             histogram.observe(0.000002)
 
     return run
+
+
+def measure_requests(pages: bool) -> dict[str, float]:
+    """Nanoseconds of each call, each in a request of its own, which is not measured."""
+    from flask import request_started
+
+    mounted = (
+        {"CACHE_DEBUG_UI": True, "CACHE_DEBUG_TOKEN": "only for this measurement"} if pages else {}
+    )
+    app, calls = application(**mounted)
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(CALLS):
+        for name, call in calls.items():
+            with app.test_request_context("/page"):
+                request_started.send(app)
+                begun = time.perf_counter_ns()
+                call()
+                taken[name].append(time.perf_counter_ns() - begun)
+    return {name: statistics.median(times) for name, times in taken.items()}
 
 
 def time_of(run: Callable[[], object], threads: int) -> float:
@@ -138,6 +164,8 @@ def tracing(variant: str) -> Iterator[None]:
 
 def measure(variant: str, threads: int) -> dict[str, float]:
     """Nanoseconds of each call in one variant, in this process."""
+    if variant in ("unmounted", "pages"):
+        return measure_requests(variant == "pages")
     stock = variant == "stock"
     runs = {"stock children": stock_children()} if stock else make(variant != "bare")
     taken: dict[str, list[float]] = {name: [] for name in runs}
@@ -188,6 +216,18 @@ def compare(turns: int, threads: int, shared: bool) -> dict[str, dict[str, float
     return table
 
 
+def compare_pages(turns: int) -> dict[str, dict[str, float]]:
+    """The time of each call with telemetry, and what the debug pages add to it."""
+    taken = [(run_apart("unmounted", 1, False), run_apart("pages", 1, False)) for _ in range(turns)]
+    return {
+        name: {
+            "bare": statistics.median(unmounted[name] for unmounted, _ in taken),
+            "pages": statistics.median(pages[name] - unmounted[name] for unmounted, pages in taken),
+        }
+        for name in taken[0][0]
+    }
+
+
 def show(title: str, table: dict[str, dict[str, float]]) -> None:
     """Print one table."""
     variants = list(next(iter(table.values())))
@@ -226,6 +266,7 @@ def main() -> int:
                 cost = row.get(variant, 0.0)
                 if most is not None and "bare" in row and cost > most:
                     failures.append(f"{title}, {name}, {variant}: {cost:.0f} ns, promised {most}")
+    show("debug pages: ns", compare_pages(arguments.turns))
     print(f"{platform.machine()}, Python {platform.python_version()}; medians of the differences")
     for failure in failures:
         print(f"promise not kept: {failure}", file=sys.stderr)
