@@ -316,10 +316,9 @@ def token(value: Any) -> str | None:
 
 def patterns(value: Any) -> tuple[str, ...]:
     """Patterns of names, with ``*`` and ``?``."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if not isinstance(value, (list, tuple, set, frozenset)):
         raise TypeError("it is not a list of patterns")
-    listed = tuple(cast("Iterable[Any]", value))  # type: ignore[redundant-cast]
-    return tuple(text(pattern).lower() for pattern in listed)
+    return tuple(text(pattern).lower() for pattern in cast("Iterable[Any]", value))
 
 
 def share(value: Any) -> float | None:
