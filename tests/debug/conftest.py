@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from debug_site import TOKEN, shop_with_pages
 from flask import Flask
 from prometheus_client import CollectorRegistry
 
@@ -58,6 +59,18 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
         else:
             config["CACHE_MEMCACHED_SERVERS"] = [f"{server.host}:{server.port}"]
     return config
+
+
+@pytest.fixture
+def local(make_app: Callable[..., tuple[Flask, Cache]]) -> tuple[Flask, Cache]:
+    """Pages of a developer's own machine, where keys may be deleted."""
+    return shop_with_pages(make_app, CACHE_DEBUG_WRITE=True)
+
+
+@pytest.fixture
+def guarded(make_app: Callable[..., tuple[Flask, Cache]]) -> tuple[Flask, Cache]:
+    """Pages in production, behind a token."""
+    return shop_with_pages(make_app, debug=False, CACHE_DEBUG_TOKEN=TOKEN, CACHE_DEBUG_WRITE=True)
 
 
 @pytest.fixture(autouse=True)

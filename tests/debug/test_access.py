@@ -38,18 +38,6 @@ def closed(make_app):
     return app
 
 
-@pytest.fixture
-def local(make_app):
-    """Pages of a developer's own machine, where keys may be deleted."""
-    return shop_with_pages(make_app, CACHE_DEBUG_WRITE=True)
-
-
-@pytest.fixture
-def guarded(make_app):
-    """Pages in production, behind a token."""
-    return shop_with_pages(make_app, debug=False, CACHE_DEBUG_TOKEN=TOKEN, CACHE_DEBUG_WRITE=True)
-
-
 class TestClosed:
     @pytest.mark.parametrize("address", ADDRESSES)
     def test_production_without_a_token_has_no_page(self, closed: Any, address: str) -> None:

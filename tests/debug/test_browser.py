@@ -21,6 +21,7 @@ import pytest
 from bookshop import cache, make_bookshop, open_for_an_hour
 from debug_site import TOKEN
 from flask import Flask, request
+from large_redis import PREFIX, filled_redis
 from prometheus_client import CollectorRegistry
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -315,6 +316,20 @@ class TestComparing:
         assert region.evaluate("region => region.scrollLeft") > 0
 
 
+@pytest.fixture(scope="module")
+def million(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The shop on a Redis with a million keys of its own among two million."""
+    with filled_redis(tmp_path_factory.mktemp("million")) as server:
+        app = make_bookshop(
+            CACHE_TYPE="RedisCache",
+            CACHE_REDIS_URL=server.url,
+            CACHE_KEY_PREFIX=PREFIX,
+            CACHE_DEBUG_WRITE=True,
+        )
+        with served(app) as address:
+            yield address
+
+
 class TestKeys:
     @pytest.fixture
     def many(self) -> Iterator[str]:
@@ -353,8 +368,41 @@ class TestKeys:
         mark = page.get_by_role("checkbox", name="Mark rates:EUR-USD")
         while not mark.count():
             tab_to(page, page.get_by_role("link", name="Look further"))
-            page.keyboard.press("Enter")
-            page.wait_for_load_state()
+            with page.expect_navigation():
+                page.keyboard.press("Enter")
+        tab_to(page, mark)
+        page.keyboard.press("Space")
+        tab_to(page, page.get_by_role("button", name="Delete the marked"))
+        page.keyboard.press("Enter")
+        page.get_by_role("status").get_by_text("1 key was deleted").wait_for()
+
+    def test_one_of_a_million_by_mouse(self, page: Any, million: str) -> None:
+        """It is found a part of the store at a time, and deleted."""
+        key = "view//page/needle/700000"
+        page.goto(f"{million}/_cache/keys")
+        page.get_by_label("Contains").fill("needle/700000")
+        page.get_by_role("button", name="Filter").click()
+        while not page.locator("a.key").count():
+            page.get_by_role("link", name="Look further").click()
+        assert page.locator("a.key").all_inner_texts() == [key]
+        page.locator("a.key").click()
+        page.get_by_role("button", name="Delete this key").click()
+        page.get_by_role("status").get_by_text("1 key was deleted").wait_for()
+        page.goto(f"{million}/_cache/keys/{key_id(key)}")
+        assert "There is no entry now" in page.locator(".verdict").inner_text()
+
+    def test_one_of_a_million_by_keyboard(self, page: Any, million: str) -> None:
+        """``/``, the text, Enter; on to the next part; then the mark, and the button."""
+        page.goto(f"{million}/_cache/keys")
+        page.keyboard.press("/")
+        page.keyboard.type("needle/300000")
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"/keys\?match=needle"))
+        mark = page.get_by_role("checkbox", name="Mark view//page/needle/300000")
+        while not mark.count():
+            tab_to(page, page.get_by_role("link", name="Look further"))
+            with page.expect_navigation():
+                page.keyboard.press("Enter")
         tab_to(page, mark)
         page.keyboard.press("Space")
         tab_to(page, page.get_by_role("button", name="Delete the marked"))

@@ -110,25 +110,32 @@ def test_the_manual_names_every_command_and_option(name: str) -> None:
             assert any(f"`{text}" in page or f" {text} " in page for text in option.opts), option
 
 
-def test_help_of_a_command_needs_no_application(tmp_path: Path) -> None:
-    """Somebody who looks for the options need not have an application that works."""
-    broken = Program.of(tmp_path, "raise RuntimeError('the database is down')")
-    ran = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import flask.cli\n"
-            "from flask_caching_instrumentation.cli import cache\n"
-            "cli = flask.cli.FlaskGroup(name='flask')\n"
-            "cli.add_command(cache, 'cache')\n"
-            "cli.main(['cache', 'keys', '--help'])",
-        ],
-        cwd=tmp_path,
-        env=broken.environment({}),
+def flask(
+    folder: Path, environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``flask`` with our commands in a folder."""
+    code = (
+        "import sys, flask.cli\n"
+        "from flask_caching_instrumentation.cli import cache\n"
+        "cli = flask.cli.FlaskGroup(name='flask')\n"
+        "cli.add_command(cache, 'cache')\n"
+        "cli.main(sys.argv[1:])"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
+
+
+def test_help_of_a_command_needs_no_application(tmp_path: Path) -> None:
+    """Somebody who looks for the options need not have an application that works."""
+    broken = Program.of(tmp_path, "raise RuntimeError('the database is down')")
+    ran = flask(tmp_path, broken.environment({}), "cache", "keys", "--help")
     assert ran.returncode == 0
     assert "--cursor CURSOR" in ran.stdout
 
@@ -136,22 +143,7 @@ def test_help_of_a_command_needs_no_application(tmp_path: Path) -> None:
 def test_an_application_that_cannot_be_found(tmp_path: Path) -> None:
     """Flask's own message is shown."""
     program = Program.of(tmp_path, "app = Flask('shop')")
-    ran = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import flask.cli\n"
-            "from flask_caching_instrumentation.cli import cache\n"
-            "cli = flask.cli.FlaskGroup(name='flask')\n"
-            "cli.add_command(cache, 'cache')\n"
-            "cli.main(['cache', 'keys'])",
-        ],
-        cwd=tmp_path,
-        env=program.environment({"FLASK_APP": "nowhere:app"}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ran = flask(tmp_path, program.environment({"FLASK_APP": "nowhere:app"}), "cache", "keys")
     assert ran.returncode == 2
     assert "Could not import 'nowhere'" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -17,18 +17,6 @@ from debug_site import (
 from flask_caching_instrumentation.debug.gate import FORM_COOKIE, LONGEST_BODY
 
 
-@pytest.fixture
-def local(make_app):
-    """Pages of a developer's own machine, where keys may be deleted."""
-    return shop_with_pages(make_app, CACHE_DEBUG_WRITE=True)
-
-
-@pytest.fixture
-def guarded(make_app):
-    """Pages in production, behind a token."""
-    return shop_with_pages(make_app, debug=False, CACHE_DEBUG_TOKEN=TOKEN, CACHE_DEBUG_WRITE=True)
-
-
 class TestForms:
     @pytest.fixture
     def visitor(self, local: Any) -> Visitor:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from flask import Flask
+from large_redis import MANY, PREFIX, filled_redis
 from servers import MemcachedServer, RedisServer
 
 from flask_caching import Cache
@@ -23,21 +24,9 @@ from flask_caching_instrumentation.inspection.model import KeyListing
 
 MakeApp = Callable[..., tuple[Flask, Cache]]
 
-#: Keys of ours; there are as many of somebody else.
-_MANY = 1_000_000
-
 #: Seconds that a page takes at most, as promised, and how much longer it may take here.
 _PROMISED = 0.05
 _GENEROUSLY = 3
-
-#: Stores two million keys; every thousandth of ours has a needle in it.
-_FILL = """
-for number = tonumber(ARGV[1]), tonumber(ARGV[2]) do
-    local needle = number % 1000 == 0 and 'needle/' or ''
-    redis.call('SET', 'mine:view//page/' .. needle .. number, 'x')
-    redis.call('SET', 'other:' .. number, 'x')
-end
-"""
 
 
 class Asked(NamedTuple):
@@ -52,19 +41,8 @@ class Asked(NamedTuple):
 @pytest.fixture(scope="module")
 def large_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis with a million keys of ours among two million."""
-    redis = pytest.importorskip("redis")
-    # 10 ms, in microseconds.
-    options = ("--slowlog-log-slower-than", "10000")
-    server = RedisServer(tmp_path_factory.mktemp("large-redis"), *options)
-    try:
-        client = redis.Redis(server.host, server.port)
-        for start in range(0, _MANY, 50_000):
-            client.eval(_FILL, 0, start, start + 49_999)
-        client.slowlog_reset()
-        client.close()
+    with filled_redis(tmp_path_factory.mktemp("large-redis")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
@@ -76,7 +54,7 @@ def ask(make_app: MakeApp, large_redis: RedisServer) -> Iterator[Callable[..., A
         CACHE_TYPE="RedisCache",
         CACHE_REDIS_HOST=large_redis.host,
         CACHE_REDIS_PORT=large_redis.port,
-        CACHE_KEY_PREFIX="mine:",
+        CACHE_KEY_PREFIX=PREFIX,
     )
     view = cache.cached()(lambda page: page)
     app.add_url_rule("/page/<path:page>", "page", view)
@@ -141,8 +119,20 @@ def test_a_filter_finds_everything_in_the_end(ask: Callable[..., Asked]) -> None
         asked = ask(match="needle", cursor=cursor)
         found.update(row.key for row in asked.listing.rows)
         cursor, pages = asked.listing.cursor, pages + 1
-    assert len(found) == _MANY // 1000
+    assert len(found) == MANY // 1000
+    # The first looks at 32 parts, all others at ten times as many.
     assert pages < 200
+
+
+def test_whoever_looks_further_is_soon_at_the_end(ask: Callable[..., Asked]) -> None:
+    """Pages after the first look ten times as far, in steps as small."""
+    cursor, scans = ask(match="nowhere to be found").listing.cursor, list[int]()
+    while cursor:
+        asked = ask(match="nowhere to be found", cursor=cursor)
+        cursor = asked.listing.cursor
+        scans.append(asked.scans)
+    assert max(scans) <= 320
+    assert len(scans) < 60
 
 
 def test_the_server_is_never_blocked_and_no_age_refreshed(
@@ -175,7 +165,7 @@ def test_two_hundred_thousand_keys_on_memcached(
     _, cache = make_app(
         CACHE_TYPE="MemcachedCache",
         CACHE_MEMCACHED_SERVERS=[f"{own_memcached.host}:{own_memcached.port}"],
-        CACHE_KEY_PREFIX="mine:",
+        CACHE_KEY_PREFIX=PREFIX,
     )
     inspector = Inspector(cache)
     begun = time.perf_counter()
@@ -218,7 +208,7 @@ def million() -> dict[str, Entry]:
     entry = Entry(Form.PLAIN, "x", created_at=time.time())
     return {
         f"view//page/{'needle/' if number % 1000 == 0 else ''}{number}": entry
-        for number in range(_MANY)
+        for number in range(MANY)
     }
 
 

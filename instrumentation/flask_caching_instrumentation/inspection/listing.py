@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import Final, get_args
@@ -28,8 +29,11 @@ MOST_ROWS: Final = 500
 _LOOKING: Final = 0.04
 _PEEKING: Final = 0.02
 
-#: Calls to a server for one page at most.
+#: Calls to a server for one page at most; each asks it for eight small steps.
 _CALLS: Final = 4
+
+#: How many times as much a page after the first may take: somebody goes on looking for something.
+_PATIENCE: Final = 10
 
 _KINDS: Final = frozenset(get_args(KeyKind))
 
@@ -151,8 +155,9 @@ def list_keys(
     rows = Rows(place, timeline)
     found: list[KeyRow] = []
     limit = min(max(limit, 1), MOST_ROWS)
-    calls = _CALLS if getattr(backend, "peer", None) is not None else 0
-    stop = time.perf_counter() + _LOOKING
+    patience = _PATIENCE if cursor else 1
+    calls = patience * _CALLS if getattr(backend, "peer", None) is not None else math.inf
+    stop = time.perf_counter() + patience * _LOOKING
     note = ""
     try:
         while True:
