@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ..breaker import Breaker
 from .redisfaults import FAILURES, REDIRECTIONS, attempt, was_lost
+from .redisforks import keep_over_forks
 from .redisscan import Command, Server
 
 __all__ = ["Nodes"]
@@ -95,7 +96,7 @@ class Nodes:
             locked = self._connecting.acquire(timeout=_CONNECTING)
             try:
                 if self._client is None:
-                    self._client = self._breaker.call(self._connect)
+                    self.client = self._breaker.call(self._connect)
             finally:
                 if locked:
                     self._connecting.release()
@@ -104,6 +105,7 @@ class Nodes:
     @client.setter
     def client(self, client: Any) -> None:
         self._client = client
+        keep_over_forks(client)
 
     def servers(self) -> list[Server]:
         """The primaries, to walk through."""

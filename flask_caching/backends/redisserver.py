@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .peers import Call, Peer
 from .rediscalls import Path, command_of, pipeline_functions
+from .redisforks import keep_over_forks
 from .redisops import RedisBackend
 from .redisscan import Command, Server
 
@@ -42,6 +43,8 @@ class OneServer(RedisBackend):
         self._ask = direct(read_client) if again else read_client.execute_command
         self._writer = write_client
         self._reader = read_client
+        for client in (write_client, read_client):
+            keep_over_forks(client)
         self._place = place
         self._again = again
         self._write_breaker = self._read_breaker = self._new_breaker(f"the Redis server {place}")
@@ -58,6 +61,7 @@ class OneServer(RedisBackend):
     @_write_client.setter
     def _write_client(self, client: Any) -> None:
         self._writer = client
+        keep_over_forks(client)
 
     @property
     def _read_client(self) -> Any:
@@ -68,6 +72,7 @@ class OneServer(RedisBackend):
     def _read_client(self, client: Any) -> None:
         self._reader = client
         self._ask = client.execute_command
+        keep_over_forks(client)
 
     @property
     def peer(self) -> Peer:
