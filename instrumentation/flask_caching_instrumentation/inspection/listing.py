@@ -35,6 +35,10 @@ _CALLS: Final = 4
 #: How many times as much a page after the first may take: somebody goes on looking for something.
 _PATIENCE: Final = 10
 
+#: Seconds by which a server's word of an expiry may be off: memcached's clock ticks once a second,
+#: it rounds, and a busy one ticks late.
+_CLOCK: Final = 3.0
+
 _KINDS: Final = frozenset(get_args(KeyKind))
 
 #: What a key of a kind contains, where its text tells the kind.
@@ -126,7 +130,7 @@ class Rows:
         if seen is None or not seen.created_at:
             return None, ""
         # Another process may have written it anew since: then it expires at another time.
-        if info.expires_at is None or abs(info.expires_at - seen.expires_at) > 1.5:
+        if info.expires_at is None or abs(info.expires_at - seen.expires_at) > _CLOCK:
             return None, ""
         return max(self._now - seen.created_at, 0.0), seen.stored_as
 
