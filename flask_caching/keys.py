@@ -15,10 +15,12 @@ import inspect
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from operator import itemgetter
+from typing import Any, Protocol, cast
 from urllib.parse import urlencode
 
 from werkzeug.datastructures import Headers
+from werkzeug.sansio.request import Request as BareRequest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request as WerkzeugRequest
 
@@ -46,6 +48,13 @@ DIGEST_LENGTH = 40
 #: Methods that one entry serves (RFC 9110 section 9.3.2: HEAD is GET without the body).
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
+#: What parses a query string, and nothing but that; an application's class may have its own.
+_PARSED_ARGS: Any = BareRequest.args
+
+#: Query strings whose digests are remembered, for each decorated function; and their bytes at most.
+_QUERIES_REMEMBERED = 1024
+_QUERY_LONGEST = 512
+
 #: Bodies that are parsed into fields.
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
@@ -61,6 +70,8 @@ class RequestLike(Protocol):
     def root_path(self) -> str: ...
     @property
     def host(self) -> str: ...
+    @property
+    def query_string(self) -> bytes: ...
     @property
     def args(self) -> Any: ...
     @property
@@ -104,6 +115,12 @@ class KeySpec:
 
     #: Whether the key is the prefix and the path, nothing hashed.
     is_plain: bool = field(init=False)
+    #: Whether it is that and the query string, nothing else hashed.
+    is_query: bool = field(init=False)
+    #: Digests of query strings as they came, by class of request as well; see ``_query_digest``.
+    digests: dict[tuple[type[Any], bytes], str] = field(
+        init=False, compare=False, repr=False, default_factory=dict[tuple[type[Any], bytes], str]
+    )
     #: What is around the path in a plain key, where that is so simple.
     around: tuple[str, str] | None = field(init=False)
     #: Whether the key cannot be made without a request path.
@@ -123,6 +140,8 @@ class KeySpec:
         origin = "key_prefix" if isinstance(self.prefix, str) else f"{called(self.prefix)}()"
         object.__setattr__(self, "prefix_origin", origin)
         object.__setattr__(self, "is_plain", isinstance(self.prefix, str) and not hashes)
+        other = strict or self.vary or self.source or not isinstance(self.prefix, str)
+        object.__setattr__(self, "is_query", counts_query and not other)
         simple = isinstance(self.prefix, str) and has_path and self.prefix.count("%") == 1
         around = self.prefix.split("%s") if isinstance(self.prefix, str) and simple else None
         object.__setattr__(self, "around", tuple(around) if around else None)
@@ -137,12 +156,44 @@ class KeySpec:
 
 def view_key(spec: KeySpec, request: RequestLike) -> str | None:
     """The key of a request under ``spec``; ``None`` where ``key_prefix`` returns that."""
-    if spec.is_plain and (request.method in SAFE_METHODS or not spec.whole_request):
-        around = spec.around
-        if around is not None:
-            return f"{around[0]}{request.path}{around[1]}"
-        return fill_prefix(spec, request.path)
-    return view_parts(spec, request)[0]
+    quick = spec.is_plain or spec.is_query
+    if not quick or (spec.whole_request and request.method not in SAFE_METHODS):
+        return view_parts(spec, request)[0]
+    around = spec.around
+    if around is not None:
+        base = f"{around[0]}{request.path}{around[1]}"
+    else:
+        base = cast("str", fill_prefix(spec, request.path))
+    return base if spec.is_plain else f"{base}#{_query_digest(spec, request)}"
+
+
+def _query_digest(spec: KeySpec, request: RequestLike) -> str:
+    """The hash of the query parameters that count: what :func:`view_parts` makes of them.
+
+    Many ask for the same, so digests are remembered by the query string as it came. Not where the
+    parameters may be others than it says: an application's class parses them its own way, or
+    somebody has read or replaced them.
+    """
+    kind = type(request)
+    if getattr(kind, "args", None) is not _PARSED_ARGS or "args" in request.__dict__:
+        return _hash_query(spec, request)
+    asked = (kind, request.query_string)
+    known = spec.digests.get(asked)
+    if known is None:
+        known = _hash_query(spec, request)
+        if len(asked[1]) <= _QUERY_LONGEST:
+            if len(spec.digests) >= _QUERIES_REMEMBERED:
+                spec.digests.clear()
+            spec.digests[asked] = known
+    return known
+
+
+def _hash_query(spec: KeySpec, request: RequestLike) -> str:
+    # Without the parts, which would be made for nobody.
+    framed = [_FRAMED_QUERY]
+    for name, value in query_pairs(spec, request):
+        framed += (frame(f"query:{name}"), frame(value))
+    return digest(b"".join(framed), spec.hash_method)
 
 
 def view_parts(spec: KeySpec, request: RequestLike) -> tuple[str | None, list[KeyPart]]:
@@ -245,7 +296,7 @@ def query_pairs(spec: KeySpec, request: RequestLike) -> list[tuple[str, str]]:
         pairs = (pair for pair in pairs if pair[0] in spec.query)
     if spec.ignore_query:
         pairs = (pair for pair in pairs if pair[0] not in spec.ignore_query)
-    return sorted(pairs, key=lambda pair: pair[0])
+    return sorted(pairs, key=itemgetter(0))
 
 
 def _vary_part(vary: str | Callable[[], Any], request: RequestLike) -> tuple[KeyPart, str | bytes]:
@@ -282,6 +333,10 @@ def frame(data: str | bytes) -> bytes:
     """``data`` behind its length, so that no two lists of parts make the same bytes."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     return struct.pack(">Q", len(raw)) + raw
+
+
+#: What begins the hashed parts wherever the query counts.
+_FRAMED_QUERY = frame("query") + frame("")
 
 
 def digest(data: bytes, hash_method: HashMethod) -> str:
