@@ -36,10 +36,6 @@ _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 _VAR_POSITIONAL = inspect.Parameter.VAR_POSITIONAL
 _VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
 
-#: Makes an ``Encoding`` from a tuple, in half the time that calling the class takes.
-_new_encoding: Callable[[type[Encoding], tuple[bytes, tuple[Finding, ...]]], Encoding]
-_new_encoding = getattr(tuple, "__new__")  # noqa: B009 - its type is partly unknown
-
 _NO_KEYWORDS: Mapping[str, Any] = {}
 _NOTHING: tuple[tuple[str, ...], frozenset[str]] = ((), frozenset())
 
@@ -186,20 +182,30 @@ class Binder:
             TypeError: If the call does not fit the signature.
             UncacheableArgument: If an argument has no identity.
         """
-        layout = self._inner
-        # What follows repeats a little of _bind: a memoized hit should not pay for the calls.
-        completion = None if kwargs else self._completions.get(len(args))
+        layout, bound = self._bind(args, kwargs)
+        if SCALARS.issuperset(map(type, bound)):
+            return Encoding(dumps(bound, 2), ())
+        named = zip(layout.names(bound), bound, strict=True)
+        return encode_named(named, strict=strict, defaults=layout.default_names)
+
+    def encode_plain(self, args: tuple[Any, ...]) -> bytes | None:
+        """What :meth:`encode` makes of a call without keywords whose arguments are plain values.
+
+        Returns:
+            ``None`` for any other call. Most calls of memoized functions are of this kind, and
+            their hits should not pay for the rest.
+        """
+        completion = self._completions.get(len(args))
         if completion is None:
-            layout, bound = self._bind(args, kwargs)
-        else:
-            bound = args + completion
-            if layout.mask is not None:
-                bound = tuple(itertools.compress(bound, layout.mask))
+            return None
+        bound = args + completion
+        mask = self._inner.mask
+        if mask is not None:
+            bound = tuple(itertools.compress(bound, mask))
         for value in bound:
             if type(value) not in SCALARS:
-                named = zip(layout.names(bound), bound, strict=True)
-                return encode_named(named, strict=strict, defaults=layout.default_names)
-        return _new_encoding(Encoding, (dumps(bound, 2), ()))
+                return None
+        return dumps(bound, 2)
 
     def describe(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Names and short printable forms of the arguments that count, for an explanation.

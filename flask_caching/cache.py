@@ -52,8 +52,9 @@ __all__ = ["Cache"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: To type checkers the proxy is the application, which has not what proxies have.
-_current_app: Any = current_app
+#: The object behind the proxy: going through the proxy costs as much as looking up a value. To
+#: type checkers the proxy is the application, which has not what proxies have.
+_application_in_context: Callable[[], Any] = cast("Any", current_app)._get_current_object
 
 #: Where an application keeps the states of its caches.
 _EXTENSION = "flask_caching"
@@ -195,41 +196,48 @@ class Cache(Deletion, Switchable):
             RuntimeError: If there is no application context and this cache serves no
                 application, or several; or the current application is none of them.
         """
-        state = self._find_state()
-        if isinstance(state, str):
-            raise CacheError(state)
-        return state
+        try:
+            state: AppState = _application_in_context().extensions[_EXTENSION][self]
+            return state
+        except (RuntimeError, KeyError):
+            pass
+        return self._only_state()
 
     def state_for_call(self) -> AppState | None:
         """:meth:`state` for a decorated call, which goes on without the cache instead."""
-        state = self._find_state()
-        if isinstance(state, str):
-            warn_once(f"a cached function ran uncached: {state}")
-            return None
-        return state
-
-    def _find_state(self) -> AppState | str:
-        """The current application's cache, or why it is not known."""
         try:
-            # The object behind the proxy: going through the proxy twice costs as much as a lookup.
-            state: AppState = _current_app._get_current_object().extensions[_EXTENSION][self]
+            # As state() does, which would be one more call on every hit.
+            state: AppState = _application_in_context().extensions[_EXTENSION][self]
             return state
-        except RuntimeError:
-            apps = list(self._apps)
-            if len(apps) == 1:
-                only: AppState = apps[0].extensions[_EXTENSION][self]
-                return only
-            if apps:
-                return (
-                    f"this cache serves {len(apps)} applications and there is no application "
-                    "context to say which one is meant; use `with app.app_context():`"
-                )
-            return "this cache is set up for no application yet; call cache.init_app(app)"
-        except KeyError:
-            return (
+        except (RuntimeError, KeyError):
+            pass
+        try:
+            return self._only_state()
+        except CacheError as error:
+            warn_once(f"a cached function ran uncached: {error}")
+            return None
+
+    def _only_state(self) -> AppState:
+        """The only application's, where the current one does not tell.
+
+        Raises:
+            CacheError: If there is none, or several; or the current one has no such cache.
+        """
+        if current_app:
+            raise CacheError(
                 f"this cache is not set up for the application {current_app.name!r}; call "
                 "cache.init_app(app)"
             )
+        apps = list(self._apps)
+        if len(apps) == 1:
+            only: AppState = apps[0].extensions[_EXTENSION][self]
+            return only
+        if apps:
+            raise CacheError(
+                f"this cache serves {len(apps)} applications and there is no application "
+                "context to say which one is meant; use `with app.app_context():`"
+            )
+        raise CacheError("this cache is set up for no application yet; call cache.init_app(app)")
 
     @property
     def app(self) -> Flask:

@@ -71,7 +71,7 @@ class CachedPolicy(DecoratorPolicy):
             name for name in get_arg_names(function) if name not in ("self", "cls")
         ]
         # Both weakly: a function of a module outlives the applications of a factory.
-        self._specs: tuple[weakref.ref[AppState], KeySpec, KeySpec] | None = None
+        self._specs: tuple[Callable[[], Any], KeySpec, KeySpec] = (_nothing, KeySpec(), KeySpec())
         #: The view that was asked about last, and the answer: most callables serve one.
         self._last_view: tuple[Callable[[], Any], str | None, Target] = (_nothing, "", self.target)
         #: A target for each endpoint that leads here.
@@ -85,7 +85,7 @@ class CachedPolicy(DecoratorPolicy):
             return self.bypass(None, "no_application")
         request = current_request()
         target = self.target if request is None else self.target_of(state, request)
-        if state.off():
+        if state.switch.off and state.off():
             return self._bypass(state, target, "disabled")
         if self.unless is not None and self.unless(args, kwargs):
             return self._bypass(state, target, "unless")
@@ -174,7 +174,9 @@ class CachedPolicy(DecoratorPolicy):
             return "nested"
         try:
             if custom is None:
-                key = view_key(self.spec(state, for_view=True), request)
+                specs = self._specs
+                spec = specs[1] if specs[0]() is state else self.spec(state, for_view=True)
+                key = view_key(spec, request)
             else:
                 key = custom(*args, **kwargs)
         except UncacheableArgument as error:
@@ -254,7 +256,9 @@ class CachedPolicy(DecoratorPolicy):
         Returns:
             The endpoint's target; the function's own for a request to another view.
         """
-        endpoint = request.endpoint
+        # As ``request.endpoint``, which would be one more call on every hit.
+        rule = request.url_rule
+        endpoint: Any = None if rule is None else rule.endpoint
         view = state.view_functions.get(endpoint)
         last_view, last_endpoint, target = self._last_view
         if last_view() is view and endpoint == last_endpoint:
@@ -297,7 +301,7 @@ class CachedPolicy(DecoratorPolicy):
     def spec(self, state: AppState, *, for_view: bool) -> KeySpec:
         """What the key is made of under one application's configuration."""
         specs = self._specs
-        if specs is None or specs[0]() is not state:
+        if specs[0]() is not state:
             reference = weakref.ref(state)
             specs = (reference, self._new_spec(state, True), self._new_spec(state, False))
             self._specs = specs

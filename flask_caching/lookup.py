@@ -216,9 +216,11 @@ class ReadThrough(Leasing):
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A decorated call."""
         value = self.start(args, kwargs)
-        if type(value) is not Pending:
-            return value
-        return drive(value.steps, lambda: self.function(*args, **kwargs))
+        return self.go_on(value, args, kwargs) if type(value) is Pending else value
+
+    def go_on(self, pending: Pending, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do what :meth:`start` left to do."""
+        return drive(pending.steps, lambda: self.function(*args, **kwargs))
 
     async def call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A decorated call of a coroutine function; the same in a running event loop."""
@@ -293,7 +295,9 @@ class ReadThrough(Leasing):
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self.call(args, kwargs)
+            # As ``call`` does, which would be one more call on every hit.
+            value = self.start(args, kwargs)
+            return self.go_on(value, args, kwargs) if type(value) is Pending else value
 
         return call
 

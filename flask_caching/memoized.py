@@ -30,6 +30,7 @@ from .query import Query, new_version
 from .responses import Admission, admit_value
 from .signals import cache_memoize_hit, cache_memoize_miss, send
 from .state import AppState
+from .typing import HashMethod
 from .utils import dotted_name, function_name
 from .ways import Way
 
@@ -55,8 +56,10 @@ class MemoizePolicy(DecoratorPolicy):
         self.binder = Binder(function, options.args_to_ignore)
         #: Whether each instance has a version of its own.
         self.per_instance = self.binder.takes_self and "self" not in options.args_to_ignore
-        #: Weakly: a function of a module outlives the applications of a factory.
-        self._framed: tuple[weakref.ref[AppState], bytes] | None = None
+        self._function_version = f"{self.name}_memver"
+        #: For one application, what is the same in every key, and what hashes it. Weakly: a
+        #: function of a module outlives the applications of a factory.
+        self._framed: tuple[weakref.ref[AppState], bytes, HashMethod] | None = None
 
     # A call.
 
@@ -64,7 +67,7 @@ class MemoizePolicy(DecoratorPolicy):
         state = self.cache.state_for_call()
         if state is None:
             return self.bypass(None, "no_application")
-        if state.off():
+        if state.switch.off and state.off():
             return self.bypass(state, "disabled")
         if self.unless is not None and self.unless(args, kwargs):
             return self.bypass(state, "unless")
@@ -115,14 +118,18 @@ class MemoizePolicy(DecoratorPolicy):
         """
         framed = self._framed
         if framed is None or framed[0]() is not state:
-            framed = self._framed = (weakref.ref(state), self._frame(state))
-        name, identity = self.name, framed[1]
+            hash_method = self.options.hash_method or state.config.hash_method
+            framed = (weakref.ref(state), self._frame(state, hash_method), hash_method)
+            self._framed = framed
+        _, identity, hash_method = framed
+        name = self.name
         if self.options.make_name is not None:
             # Asked at each call: applications put the user or the language into it.
             name = self.options.make_name(name)
             identity = frame(name) + identity
-        encoded = self._encoded(args, kwargs, state.config.key_strategy == "strict")
-        hash_method = self.options.hash_method or state.config.hash_method
+        encoded = None if kwargs else self.binder.encode_plain(args)
+        if encoded is None:
+            encoded = self._encoded(args, kwargs, state.config.key_strategy == "strict")
         return f"memo/{name}/{digest(identity + encoded, hash_method)}"
 
     def _encoded(self, args: tuple[Any, ...], kwargs: dict[str, Any], strict: bool) -> bytes:
@@ -135,10 +142,9 @@ class MemoizePolicy(DecoratorPolicy):
             # decorator below shows a signature that is not the one it takes.
             return encode((args, kwargs), strict=strict).data
 
-    def _frame(self, state: AppState) -> bytes:
+    def _frame(self, state: AppState, hash_method: HashMethod) -> bytes:
         """What is the same in every key of the function under one application, hashed once."""
         source = self._source(state)
-        hash_method = self.options.hash_method or state.config.hash_method
         return digest(frame(self.identity.data) + frame(source), hash_method).encode()
 
     def _source(self, state: AppState) -> str:
@@ -261,10 +267,9 @@ class MemoizePolicy(DecoratorPolicy):
 
     def version_keys(self, args: Sequence[Any]) -> tuple[str, ...]:
         """The keys of the versions that a call's value depends on."""
-        function_key = f"{self.name}_memver"
         if not self.per_instance or not args:
-            return (function_key,)
-        return (function_key, f"{self.name}.{instance_token(args[0])}_memver")
+            return (self._function_version,)
+        return (self._function_version, f"{self.name}.{instance_token(args[0])}_memver")
 
     def renew(self, state: AppState, key: str) -> None:
         """Give a version key a new version: what was made under the old one is never found."""

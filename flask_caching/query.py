@@ -58,7 +58,7 @@ class Query:
 
 def version_values(entries: Sequence[Entry | None]) -> tuple[str | None, ...]:
     """The versions that entries hold; ``None`` where there is none."""
-    return tuple(None if entry is None else str(entry.payload) for entry in entries)
+    return tuple([None if entry is None else str(entry.payload) for entry in entries])
 
 
 def new_version(expires_at: float) -> Entry:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from flask import after_this_request
 from flask import request as request_proxy
@@ -25,8 +25,9 @@ __all__ = [
     "request_witness",
 ]
 
-#: To type checkers the proxy is the request, which has not what proxies have.
-_request: Any = request_proxy
+#: The object behind the proxy. To type checkers the proxy is the request, which has not what
+#: proxies have.
+_request_in_context: Callable[[], Any] = cast("Any", request_proxy)._get_current_object
 
 #: Stands for the request where a key needs none.
 NO_REQUEST = request_for("")
@@ -40,7 +41,7 @@ RUNNING = "_flask_caching_running"
 def current_request() -> Any:
     """The request object itself, or ``None`` outside a request."""
     try:
-        return _request._get_current_object()
+        return _request_in_context()
     except RuntimeError:
         return None
 

@@ -185,13 +185,16 @@ class SingleFlight:
         """Unix time at which ``key`` was last superseded in this process, if that is remembered."""
         return max(self._invalidated.get(key, 0.0), self._cleared)
 
+    @property
+    def heeds(self) -> bool:
+        """Whether it matters to anything here that a key is written or deleted now."""
+        return self.remembers or bool(self._flights)
+
     def supersede(self, *keys: str) -> None:
         """Make the loads of ``keys`` that are under way worthless: nothing of them is stored."""
         if self.remembers:
             for key in keys:
                 _remember(self._invalidated, key, time.time())
-        if not self._flights:
-            return
         with self._lock:
             overtaken = [flight for key in keys for flight in self._flights.pop(key, ())]
         self._mark(overtaken)

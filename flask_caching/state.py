@@ -173,7 +173,8 @@ class AppState:
 
     def supersede(self, *keys: str) -> None:
         """Make the loads of ``keys`` that are under way worthless."""
-        self.flights.supersede(*map(self.flight_key, keys))
+        if self.flights.heeds:
+            self.flights.supersede(*map(self.flight_key, keys))
 
     def expiry(self, timeout: float | None) -> float:
         """Unix time at which something written now expires; ``0.0`` for never."""

@@ -45,23 +45,24 @@ class Switch:
 
     Attributes:
         off: Whether decorated functions are to run as if undecorated.
+        shared: Whether there may be a note to look for.
     """
 
-    __slots__ = ("_clock", "_due", "_enabled", "_shared", "_until", "off")
+    __slots__ = ("_clock", "_due", "_enabled", "_until", "off", "shared")
 
     def __init__(
         self, enabled: bool, shared: bool, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.off = not enabled
         self._enabled = enabled
-        self._shared = shared and enabled
+        self.shared = shared and enabled
         self._clock = clock
         self._due = 0.0
         self._until = 0.0
 
     def due(self) -> bool:
         """Whether it is time to look for the note; true for one caller a second."""
-        if not self._shared:
+        if not self.shared:
             return False
         now = self._clock()
         if now < self._due:
@@ -86,7 +87,7 @@ class Switch:
         """
         if self.due():
             self.see(read())
-        elif not self._shared and self._enabled and self._until and self._until <= time.time():
+        elif not self.shared and self._enabled and self._until and self._until <= time.time():
             self.see(None)
         return self.off
 

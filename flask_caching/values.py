@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from .backends.base import NOTHING, SupportsTouch, SupportsTTL
 from .driving import Pending
-from .entry import Entry
+from .entry import Entry, Form
 from .errors import (
     BackendError,
     CacheError,
@@ -39,6 +39,9 @@ T = TypeVar("T")
 
 _DIRECT = Target("direct", "direct")
 
+#: A payload that is the value.
+_PLAIN = Form.PLAIN
+
 
 class ValueOperations:
     """Reading and writing values by key. Base of :class:`flask_caching.Cache`.
@@ -61,8 +64,9 @@ class ValueOperations:
         capture = _capture.get()
         if capture is not None:
             return capture.read(state, key)
-        with Lookup(state.observer, _DIRECT) as lookup:
-            lookup.key = key
+        lookup = Lookup(state.observer, _DIRECT)
+        lookup.key = key
+        with lookup:
             value = self._read(state, lookup, key)
         return None if value is MISS else value
 
@@ -199,12 +203,18 @@ class ValueOperations:
     def _read(self, state: AppState, lookup: Lookup, key: str) -> Any | Miss:
         """The value under ``key``, counted in ``lookup``."""
         try:
-            entry = attempt(state, "get", None, state.store.get_entry, key, lookup=lookup)
+            try:
+                # As attempt() does, which would be one more call on every hit.
+                entry = state.store.get_entry(key)
+            except Exception as error:
+                entry = _failed(state, "get", None, error, (key,), lookup)
         except UnreadableEntry as error:
             state.failed("get", error, handled=True, keys=(key,))
             return MISS
-        value = MISS if entry is None else thawed(state, entry, key)
-        if entry is not None and value is not MISS:
+        if entry is None:
+            return MISS
+        value = entry.payload if entry.form is _PLAIN else thawed(state, entry, key)
+        if value is not MISS:
             lookup.outcome = "hit"
             lookup.saved_seconds = entry.load_seconds
         return value
@@ -237,23 +247,35 @@ def attempt(
     try:
         return call(*args)
     except Exception as error:
-        tolerant = _tolerant.get()
-        failed = isinstance(error, BackendError) or not isinstance(
-            error, CacheError | TypeError | ValueError
-        )
-        if not failed and not tolerant:
-            # A wrong argument, not a failing store: the caller's to see.
-            raise
-        ignored = tolerant or state.config.ignore_errors
-        state.failed(operation, error, handled=ignored, keys=_keys_of(args))
-        if lookup is not None:
-            lookup.outcome = "error"
-            lookup.degraded = True
-        if ignored:
-            return nothing
-        if isinstance(error, BackendError):
-            raise
-        raise backend_error(operation, error) from error
+        return _failed(state, operation, nothing, error, args, lookup)
+
+
+def _failed(
+    state: AppState,
+    operation: str,
+    nothing: Any,
+    error: Exception,
+    args: tuple[Any, ...],
+    lookup: Lookup | None,
+) -> Any:
+    """What the application gets of a call that raised; see :func:`attempt`."""
+    tolerant = _tolerant.get()
+    failed = isinstance(error, BackendError) or not isinstance(
+        error, CacheError | TypeError | ValueError
+    )
+    if not failed and not tolerant:
+        # A wrong argument, not a failing store: the caller's to see.
+        raise error
+    ignored = tolerant or state.config.ignore_errors
+    state.failed(operation, error, handled=ignored, keys=_keys_of(args))
+    if lookup is not None:
+        lookup.outcome = "error"
+        lookup.degraded = True
+    if ignored:
+        return nothing
+    if isinstance(error, BackendError):
+        raise error
+    raise backend_error(operation, error) from error
 
 
 def _keys_of(args: tuple[Any, ...]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import warnings
 import weakref
 from collections import OrderedDict
@@ -24,6 +25,7 @@ from .base import (
     SupportsSize,
     SupportsTouch,
     SupportsTTL,
+    wall_clock,
 )
 
 __all__ = ["SimpleCache", "payload_size"]
@@ -102,9 +104,12 @@ class SimpleCache(
     def get_entry(self, key: str) -> Entry | None:
         try:
             entry = self._cache[key]
-            if entry.expires_at and entry.expires_at <= self._clock():
-                self._discard(key, entry)
-                return None
+            if entry.expires_at:
+                clock = self._clock
+                now = time.time() if clock is wall_clock else clock()
+                if entry.expires_at <= now:
+                    self._discard(key, entry)
+                    return None
             self._cache.move_to_end(key)
             return entry
         except KeyError:
@@ -114,9 +119,10 @@ class SimpleCache(
     def get_entries(
         self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
     ) -> list[Entry | None]:
-        for key, entry in create.items():
-            self.add_entry(key, entry)
-        return [self.get_entry(key) for key in keys]
+        if create:
+            for key, entry in create.items():
+                self.add_entry(key, entry)
+        return list(map(self.get_entry, keys))
 
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:
         with self.lock:

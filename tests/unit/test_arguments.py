@@ -1280,3 +1280,18 @@ def test_witnesses_never_ring_a_false_alarm() -> None:
         assert witness_arguments((1, [make()]), {}) == witness_arguments((1, [make()]), {})
     assert witness_arguments((Plain(),), {}) != witness_arguments((Bare(),), {})
     assert witness_arguments((Plain(), 1), {}) != witness_arguments((Plain(), 2), {})
+
+
+@given(st.lists(st.none() | st.integers() | st.text() | st.floats() | st.lists(st.integers())))
+def test_plain_calls_are_encoded_alike_the_short_way(args: list[Any]) -> None:
+    """Or the short way says that it does not know."""
+
+    def function(a: Any, b: Any = 2) -> None: ...
+
+    for ignored in ((), ("a",)):
+        binder = Binder(function, ignored)
+        short = binder.encode_plain(tuple(args))
+        plain = all(type(value) is not list for value in args[len(ignored) :])
+        assert (short is not None) == (1 <= len(args) <= 2 and plain)
+        if short is not None:
+            assert short == binder.encode(tuple(args), {}).data

@@ -70,7 +70,7 @@ _RUNS = frozenset(
         cached.CachedPolicy.run_function.__code__,
         # A fragment that is not to be cached.
         jinja2ext.CacheExtension._cache.__code__,  # pyright: ignore[reportPrivateUsage]
-        *_inside(lookup.ReadThrough.call),
+        *_inside(lookup.ReadThrough.go_on),
         *_inside(lookup.ReadThrough.call_async),
     }
 )

@@ -57,11 +57,12 @@ def _quickest() -> Callable[[], Span | None]:
     key: Any = getattr(propagation, "_SPAN_KEY", None)
     if not isinstance(variable, ContextVar) or not isinstance(key, str):
         return ordinary
-    get: Callable[[Any], Context] = cast("Any", variable).get
+    get: Callable[[Any], Any] = cast("Any", variable).get
     nothing = Context()
 
     def current_span() -> Span | None:
-        return cast("Span | None", get(nothing).get(key))
+        span: Span | None = get(nothing).get(key)
+        return span
 
     probe = NonRecordingSpan(INVALID_SPAN_CONTEXT)
     token: Any = context_api.attach(set_span_in_context(probe))
