@@ -51,6 +51,7 @@ def caused(cause: BaseException) -> BackendError:
         (OSError(errno.ENAMETOOLONG, "File name too long"), "invalid_key"),
         (AuthenticationError("invalid username-password pair"), "auth"),
         (RedisError("NOAUTH Authentication required."), "auth"),
+        (RedisError("The user executing the script can't run this command or subcommand"), "auth"),
         (ReadOnlyError(), "readonly"),
         (OSError(errno.EROFS, "Read-only file system"), "readonly"),
         (PermissionError(errno.EACCES, "Permission denied"), "readonly"),

@@ -65,6 +65,7 @@ _WORDS: Final[tuple[tuple[str, ErrorType], ...]] = (
     ("noauth", "auth"),
     ("wrongpass", "auth"),
     ("noperm", "auth"),
+    ("the user executing the script can't run", "auth"),  # Redis 6.2 and 7.0, of a Lua script
     ("readonly", "readonly"),
     ("too large", "too_large"),
     ("too long", "invalid_key"),
