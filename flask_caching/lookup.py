@@ -70,6 +70,7 @@ class ReadThrough(Leasing):
                     return value
                 versions = self.current_versions(state, query, lookup)
             load = flight.load = Load(state.observer, lookup.target, self.loads())
+            load.duplicate = flight.duplicate
             with load:
                 value = yield from self.run_function(query, load)
             value, landing = self._settle(state, query, lookup, flight, value, load, versions)

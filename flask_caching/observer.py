@@ -6,7 +6,7 @@ fragment or value read; the core brackets it with a :class:`Lookup`, and the wor
 miss with a :class:`Load`. There is no other channel.
 
 An observer cannot change what the application gets: whatever it raises is logged once for
-each kind of fault, counted in :data:`faults`, and forgotten.
+each kind of fault, counted in :data:`~flask_caching.observer.faults`, and forgotten.
 
 Tests that want to know what happens to every cache of the process listen in, see
 :mod:`flask_caching.overhearing`.
@@ -130,7 +130,7 @@ class Lookup(_Bracket):
     Attributes:
         key: The key that was asked for.
         keys: The keys of a read of many.
-        outcome: How it ended, see :data:`Outcome`.
+        outcome: How it ended: ``hit``, ``miss``, ``stale`` or ``error``.
         counts: For a read of many keys, outcome to number of keys; ``None`` for one key.
         saved_seconds: On a hit, how long the stored value took to compute (0 if unknown).
         collision: Set when the entry found under the key was another request's.
@@ -208,12 +208,15 @@ class Load(_Timed):
     Attributes:
         function: Qualified name of what runs.
         duration: Seconds it took.
+        duplicate: Whether another load of the same was under way in this process when it began:
+            nobody waits (``CACHE_SINGLE_FLIGHT = "off"``), or somebody has waited for too long.
         raised: What a view raised as its answer (``abort()``), which is no ``error`` here, since
             it may be stored like any other.
     """
 
     name = "load"
     raised: BaseException | None = None
+    duplicate: bool = False
 
     def __init__(self, observer: Observer, target: Target, function: str) -> None:
         super().__init__(observer, target)

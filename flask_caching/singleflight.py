@@ -50,6 +50,7 @@ class Flight:
         versions: The versions that the value is made under; of no use to callers under others.
         shared: Whether others may wait for it; not for a load that is known to store nothing.
         alone: Whether it runs whatever others do, in other processes as well.
+        duplicate: Whether it was begun while another load of the same was under way.
         load: What the observer is told of it; ``None`` until the function runs.
         mark: Stands for the flight in the context of whoever leads it. That may live long, copied
             into a task, and must not keep alive what the load has to do with.
@@ -63,6 +64,7 @@ class Flight:
 
     __slots__ = (
         "alone",
+        "duplicate",
         "key",
         "landed",
         "load",
@@ -82,6 +84,7 @@ class Flight:
         self.versions = versions
         self.shared = shared
         self.alone = False
+        self.duplicate = False
         self.load: Load | None = None
         self.mark = object()
         self.thread = threading.get_ident()
@@ -157,11 +160,14 @@ class SingleFlight:
                 return None
             others = self._flights.get(key, ())
             # A function that calls itself waits neither here nor in another process.
-            flight.alone = alone or any(other.mark in led for other in others)
+            nested = any(other.mark in led for other in others)
+            same = [other for other in others if other.versions == versions]
+            flight.alone = alone or nested
             if not flight.alone:
-                for other in others:
-                    if other.shared and other.versions == versions:
+                for other in same:
+                    if other.shared:
                         return other, False
+            flight.duplicate = bool(same) and not nested
             self._begun += 1
             flight.number = self._begun
             self._flights.setdefault(key, []).append(flight)

@@ -298,6 +298,7 @@ def test_18_switched_off_nobody_waits(app: Flask, make_cache: MakeCache) -> None
         return together.wait(PATIENCE) * 0 + 7
 
     assert [worker.result() for worker in at_once(read, 3)] == [7, 7, 7]
+    assert cache.stats()["duplicate_loads"] == 2
 
 
 def test_18_a_function_may_call_itself(cache: Cache) -> None:

@@ -142,12 +142,21 @@ def test_loads_are_timed_and_counted_while_they_run(observer, numbers):
     assert sums["index", "ok"] == pytest.approx(load.duration)
 
 
-def test_waits_are_counted_as_coalesced_or_duplicate(observer, numbers):
-    """Served by the other load, or loaded beside it."""
+def test_waits_that_were_served_are_counted_as_coalesced(observer, numbers):
+    """A wait that was not in the end has spared nothing."""
     for served in (True, True, False):
         with Wait(observer, SLOW) as wait:
             wait.served = served
     assert numbers("coalesced_loads_total", "source")["memoize",] == 2
+
+
+def test_loads_beside_another_one_are_counted_as_duplicates(observer, numbers):
+    """By the load itself, whatever made it begin."""
+    for duplicate in (True, False):
+        load = Load(observer, SLOW, "slow")
+        load.duplicate = duplicate
+        with load:
+            pass
     assert numbers("duplicate_loads_total", "source")["memoize",] == 1
 
 
@@ -497,8 +506,8 @@ def test_stats_tell_the_same_numbers_as_plain_data(observer, look_up):
     look_up(observer, SLOW, collision=Collision("k", "query", "refused", None, None))
     observer.bypassed(INDEX, "unless")
     observer.failed("get", TimeoutError(), False)
-    with Wait(observer, SLOW):
-        pass
+    with Wait(observer, SLOW) as wait:
+        wait.served = True
     observer.load_started(Load(observer, INDEX, "index"))
     for key in "abcd":
         observer.backend.set(key, 1)
@@ -538,8 +547,8 @@ def test_stats_tell_the_same_numbers_as_plain_data(observer, look_up):
         "loads": loads,
         "collisions": {"query": {"reported": 0, "refused": 1}},
         "loads_in_flight": 1,
-        "coalesced_loads": 0,
-        "duplicate_loads": 1,
+        "coalesced_loads": 1,
+        "duplicate_loads": 0,
         "errors": {
             "get": {
                 "serialization": {"handled": 0, "raised": 0},

@@ -157,7 +157,7 @@ CATALOGUE: Final[tuple[Family, ...]] = (
         "duplicate_loads_total",
         "counter",
         (*COMMON, "source"),
-        "Calls that loaded a value although another load of the same key was under way.",
+        "Loads that began while another one of the same key was under way in the process.",
     ),
     Family(
         "key_collisions_total",

@@ -196,11 +196,13 @@ class Counting(NullObserver):
 
     def load_finished(self, load: Load) -> None:
         self._in_flight[load.target.source](-1)
+        if load.duplicate:
+            self._duplicated[load.target.source]()
         self._of(load.target).loads[_outcome(load)](load.duration)
 
     def wait_finished(self, wait: Wait) -> None:
-        waited = self._coalesced if wait.served else self._duplicated
-        waited[wait.target.source]()
+        if wait.served:
+            self._coalesced[wait.target.source]()
 
     def bypassed(self, target: Target, reason: str) -> None:
         self._of(target).bypasses[self._reasons.admit(reason)]()
