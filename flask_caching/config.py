@@ -479,7 +479,7 @@ class CacheConfig:
         """The configuration as factories ``(app, config, args, kwargs)`` take it.
 
         Returns:
-            A new dictionary: the application's whole configuration, the ``CACHE_*`` defaults
+            A new dictionary of the application's whole configuration, the ``CACHE_*`` defaults
             filled in and their values parsed. Whoever gets it may change it.
         """
         merged = {**_FACTORY_DEFAULTS, **self._mapping}

@@ -144,7 +144,7 @@ class UnreadableEntry(CacheError, ValueError):
     Attributes:
         reason: One word for a counter: ``foreign``, ``version``, ``secret``, ``signature``,
             ``truncated``, ``value``, or ``too_large`` where somebody said what is
-            (:attr:`flask_caching.serializers.Codec.largest`).
+            (``flask_caching.serializers.Codec.largest``).
         key: The key it was found under, where that is known; never part of the message.
     """
 

@@ -310,7 +310,7 @@ def missing(
         yield from (f"argument {name}" for name in arguments)
     environ = request.environ
     if environ.get("QUERY_STRING"):
-        pairs = query_pairs(spec, request) if spec.counts_query else []
+        pairs = query_pairs(spec, request.args) if spec.counts_query else []
         counted = {name for name, _ in pairs}
         yield from (f"query {name}" for name in request.args if name not in counted)
     vary = {name.lower() for name in spec.vary if isinstance(name, str)}

@@ -52,7 +52,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 _PARSED_ARGS: Any = BareRequest.args
 
 #: Query strings whose digests are remembered, for each decorated function; and their bytes at most.
-_QUERIES_REMEMBERED = 1024
+_QUERIES_REMEMBERED = 512
 _QUERY_LONGEST = 512
 
 #: Bodies that are parsed into fields.
@@ -117,9 +117,12 @@ class KeySpec:
     is_plain: bool = field(init=False)
     #: Whether it is that and the query string, nothing else hashed.
     is_query: bool = field(init=False)
-    #: Digests of query strings as they came, by class of request as well; see ``_query_digest``.
-    digests: dict[tuple[type[Any], bytes], str] = field(
-        init=False, compare=False, repr=False, default_factory=dict[tuple[type[Any], bytes], str]
+    #: Parameters and their digests, by class of request and query string; see ``_query_digest``.
+    digests: dict[tuple[type[Any], bytes], tuple[Any, str]] = field(
+        init=False,
+        compare=False,
+        repr=False,
+        default_factory=dict[tuple[type[Any], bytes], tuple[Any, str]],
     )
     #: What is around the path in a plain key, where that is so simple.
     around: tuple[str, str] | None = field(init=False)
@@ -170,28 +173,37 @@ def view_key(spec: KeySpec, request: RequestLike) -> str | None:
 def _query_digest(spec: KeySpec, request: RequestLike) -> str:
     """The hash of the query parameters that count: what :func:`view_parts` makes of them.
 
-    Many ask for the same, so digests are remembered by the query string as it came. Not where the
-    parameters may be others than it says: an application's class parses them its own way, or
-    somebody has read or replaced them.
+    Many ask for the same, so digests are remembered by the query string as it came. The parameters
+    count, not the string: an application's class may parse them its own way, and what has been
+    parsed may have been replaced.
     """
     kind = type(request)
-    if getattr(kind, "args", None) is not _PARSED_ARGS or "args" in request.__dict__:
-        return _hash_query(spec, request)
-    asked = (kind, request.query_string)
-    known = spec.digests.get(asked)
-    if known is None:
-        known = _hash_query(spec, request)
-        if len(asked[1]) <= _QUERY_LONGEST:
-            if len(spec.digests) >= _QUERIES_REMEMBERED:
-                spec.digests.clear()
-            spec.digests[asked] = known
+    if getattr(kind, "args", None) is not _PARSED_ARGS:
+        return _hash_query(spec, request.args)
+    known = spec.digests.get((kind, request.query_string))
+    parsed, hashed = _parse(spec, request) if known is None else known
+    args = request.__dict__.get("args")
+    if args is None or (type(args) is type(parsed) and args == parsed):
+        return hashed
+    return _hash_query(spec, args)
+
+
+def _parse(spec: KeySpec, request: RequestLike) -> tuple[Any, str]:
+    """The parameters that a request's query string says, and their digest; remembers both."""
+    # On most misses the view wants them as well, so that they are parsed once.
+    parsed = _PARSED_ARGS.fget(request) if "args" in request.__dict__ else request.args
+    known = parsed, _hash_query(spec, parsed)
+    if len(request.query_string) <= _QUERY_LONGEST:
+        if len(spec.digests) >= _QUERIES_REMEMBERED:
+            spec.digests.clear()
+        spec.digests[type(request), request.query_string] = known
     return known
 
 
-def _hash_query(spec: KeySpec, request: RequestLike) -> str:
+def _hash_query(spec: KeySpec, args: Any) -> str:
     # Without the parts, which would be made for nobody.
     framed = [_FRAMED_QUERY]
-    for name, value in query_pairs(spec, request):
+    for name, value in query_pairs(spec, args):
         framed += (frame(f"query:{name}"), frame(value))
     return digest(b"".join(framed), spec.hash_method)
 
@@ -254,7 +266,7 @@ def _hashed_parts(spec: KeySpec, request: RequestLike) -> Iterable[tuple[KeyPart
         yield from _body_parts(request)
     if spec.counts_query:
         yield KeyPart("query", "", "request.args"), ""
-        for name, value in query_pairs(spec, request):
+        for name, value in query_pairs(spec, request.args):
             yield _text(f"query:{name}", value, "request.args")
     for vary in spec.vary:
         yield _vary_part(vary, request)
@@ -289,9 +301,9 @@ def _body_parts(request: RequestLike) -> Iterable[tuple[KeyPart, str | bytes]]:
     yield KeyPart("body", f"{len(body)} bytes", "request.get_data()"), body
 
 
-def query_pairs(spec: KeySpec, request: RequestLike) -> list[tuple[str, str]]:
+def query_pairs(spec: KeySpec, args: Any) -> list[tuple[str, str]]:
     """The query parameters that count: sorted by name; values of one name keep their order."""
-    pairs = request.args.items(multi=True)
+    pairs = args.items(multi=True)
     if isinstance(spec.query, tuple):
         pairs = (pair for pair in pairs if pair[0] in spec.query)
     if spec.ignore_query:

@@ -26,8 +26,9 @@ def overhear(listener: NullObserver) -> Generator[None, None, None]:
     """Tell ``listener`` of the end of each lookup and bypass in this process, while inside.
 
     It is told ``lookup_finished`` and ``bypass_finished``, after the cache's own observer, by the
-    thread that looked. The methods of :class:`Lookup` and :class:`Bypass` are others meanwhile,
-    so that nothing is paid while nobody listens; which is why this is for tests.
+    thread that looked. The methods of :class:`~flask_caching.observer.Lookup` and
+    :class:`~flask_caching.observer.Bypass` are others meanwhile, so that nothing is paid while
+    nobody listens; which is why this is for tests.
     """
     global _listeners
     with _listening:

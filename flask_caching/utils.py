@@ -92,10 +92,14 @@ def function_namespace(
 
     Returns:
         ``module.qualname`` without characters that a key should not have, and the same with
-        the instance's :func:`get_id` behind it (``None`` without an instance).
+        the instance's ``get_id()`` behind it (``None`` without an instance).
 
     Raises:
         ValueError: For a class method without its class in ``args``.
+
+    Example:
+        >>> function_namespace(get_id)
+        ('flask_caching.utils.get_id', None)
     """
     names = get_arg_names(f)
     first = names[0] if names else ""
@@ -122,7 +126,7 @@ def dotted_name(function: object) -> str:
 
 
 def function_name(function: object) -> str:
-    """A callable's :func:`dotted_name` as keys have it: the first of :func:`function_namespace`."""
+    """A callable's :func:`dotted_name` as keys have it: the first of ``function_namespace()``."""
     return dotted_name(function).translate(_DROP)
 
 
@@ -155,6 +159,10 @@ def make_template_fragment_key(fragment_name: str, vary_on: Sequence[Any] | None
 
     Raises:
         UncacheableArgument: If a part has no identity that a key could be made of.
+
+    Example:
+        >>> make_template_fragment_key("sidebar", ["news", "a:b"])
+        '_template_fragment_cache_sidebar:news:a%3Ab'
     """
     parts: Iterable[Any] = [vary_on] if isinstance(vary_on, str) else vary_on or ()
     written = [str.translate(str(fragment_name), _ESCAPE_NAME), *map(_fragment_part, parts)]
@@ -176,6 +184,10 @@ def query_args_as_pairs(query_args: QueryArgs) -> list[tuple[str, str]]:
     Args:
         query_args: A query string, with or without its question mark; a mapping, whose lists and
             tuples are repeated parameters; a ``MultiDict``; or pairs.
+
+    Example:
+        >>> query_args_as_pairs({"page": 2, "tag": ["a", "b"]})
+        [('page', '2'), ('tag', 'a'), ('tag', 'b')]
     """
     if isinstance(query_args, str):
         return parse_qsl(query_args.lstrip("?"), keep_blank_values=True)

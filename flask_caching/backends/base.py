@@ -13,7 +13,7 @@ What a store can do beyond that is said by the capability classes (:class:`Suppo
 
 Timeouts: seconds; ``None`` is the backend's default, ``0`` never expires, a negative number
 has expired already. Whoever calls a backend directly may give a ``timedelta`` or the text of a
-number as well (:func:`normalize_timeout`).
+number as well (:func:`flask_caching.utils.normalize_timeout`).
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ class SupportsPeek(ABC):
         """The live entry under ``key``, read without counting as a use of it.
 
         Raises:
-            UnreadableEntry: As :meth:`EntryBackend.get_entry` does.
+            UnreadableEntry: As ``EntryBackend.get_entry()`` does.
         """
 
 

@@ -32,8 +32,10 @@ def test_the_quick_key_is_the_explained_one(
     spec: KeySpec, queries: list[list[tuple[str, str]]]
 ) -> None:
     """For any query, whether it was met before or not."""
-    for pairs in (*queries, *queries):
+    for number, pairs in enumerate((*queries, *queries)):
         asked = request_for("/path", urlencode(pairs))
+        if number % 2:
+            _ = asked.args  # as somebody may have who came before
         assert view_key(spec, asked) == view_parts(spec, request_for("/path", urlencode(pairs)))[0]
 
 
@@ -105,5 +107,5 @@ def test_what_is_remembered_of_queries_is_bounded(length: int) -> None:
     spec = KeySpec(query=True)
     for number in range(3000):
         view_key(spec, request_for("/", f"q={number:0{length}}"))
-    assert len(spec.digests) <= 1024
-    assert sum(len(query) for _, query in spec.digests) <= 1024 * 512
+    assert len(spec.digests) <= 512
+    assert all(len(query) <= 512 for _, query in spec.digests)
