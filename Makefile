@@ -40,12 +40,17 @@ contracts: .venv/.installed ## Check which module imports which.
 docs: .venv/.installed ## Build the manual into docs/_build/html.
 	sphinx-build -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
 
+.PHONY: dashboards
+dashboards: .venv/.installed ## Write the Grafana dashboards anew.
+	python -m dashboards.generator
+
 # What is missing is installed if this is Debian and make runs as root. Elsewhere the tests that
 # need it are skipped, but fail where CI=true.
 .PHONY: servers
 servers:
-	type redis-server redis-cli memcached saslpasswd2 >/dev/null 2>&1 || tests/tools/apt-install \
-	    redis-server memcached sasl2-bin libsasl2-modules || true
+	type redis-server redis-cli memcached saslpasswd2 prometheus promtool prometheus-alertmanager \
+	    amtool >/dev/null 2>&1 || tests/tools/apt-install redis-server memcached sasl2-bin \
+	    libsasl2-modules prometheus prometheus-alertmanager || true
 
 .PHONY: unit
 unit: .venv/.installed servers ## Run the tests; ARGS="-k clear -x" passes arguments on.
@@ -57,6 +62,7 @@ oldest: $(OLDEST) ## Run the tests of both packages on the lowest versions suppo
 
 # Between the oldest set and the newest it is Flask that differs most: no servers there.
 WITHOUT_flask-2.1 := --ignore tests/backends \
+    --ignore tests/docs \
     $(patsubst %,--ignore tests/hazards/test_%.py,backend_hazards dead_servers many_processes)
 
 # Deprecations are old libraries' own: they were written for other Pythons.
