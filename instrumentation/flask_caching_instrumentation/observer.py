@@ -159,8 +159,9 @@ class Instrumentation(Counting):
     def stats(self) -> Mapping[str, Any]:
         """What was counted since this was made, as plain data.
 
-        See :func:`.summary.summarize` for its shape. Under several worker processes it tells
-        this process's numbers, but for the distinct keys, which are those of all.
+        See :func:`~flask_caching_instrumentation.metrics.summary.summarize` for its shape. Under
+        several worker processes it tells this process's numbers, but for the distinct keys, which
+        are those of all.
         """
         cache, backend = self._common
         numbers = self._recorder.read()

@@ -56,7 +56,7 @@ class Finding:
     """One thing that is wrong, or to be known.
 
     Attributes:
-        rule: What kind of thing, see :data:`~.catalogue.RULES`.
+        rule: What kind of thing, see ``flask cache audit``'s page in the manual.
         level: Whether it should fail a build.
         target: The endpoint; of what has none, the function or template fragment.
         function: The cached function's module and qualified name.

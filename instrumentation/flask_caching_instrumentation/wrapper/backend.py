@@ -70,7 +70,7 @@ class InstrumentedBackend:
     """Times the calls to a backend and tells how each ended; passes everything else through.
 
     Built around a backend without the entry level, it has no entry methods either. Its arguments
-    are those of :class:`~.measuring.Measuring`.
+    are those of ``measuring.Measuring``.
     """
 
     __slots__ = ("__weakref__", "_measuring")
