@@ -43,10 +43,11 @@ class MeasuredEntries(Measuring):
             if entry is None:
                 self.observe_miss(seconds)
             else:
-                self.hit_times.append(seconds)
-                if len(self.hit_times) > BATCH:
-                    self.hit_times.settle()
-                if self.sizes is not None and entry.size:
+                times = self.hit_times
+                times.append(seconds)
+                if len(times) > BATCH:
+                    times.settle()
+                if entry.size and self.sizes is not None:
                     self.sizes.read(entry.size)
         except Exception as fault:
             report_fault("backend.get", fault)
@@ -71,9 +72,10 @@ class MeasuredEntries(Measuring):
         try:
             # An entry is true, and asking that takes half as long as looking for None.
             if all(entries):
-                self.many_hit_times.append(seconds)
-                if len(self.many_hit_times) > BATCH:
-                    self.many_hit_times.settle()
+                times = self.many_hit_times
+                times.append(seconds)
+                if len(times) > BATCH:
+                    times.settle()
             else:
                 outcome = found_all(own(keys, entries))
                 self.observe_operation["get_many", outcome](seconds)
