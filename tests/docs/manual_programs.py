@@ -147,12 +147,17 @@ def _import_or_skip(module: str) -> None:
 def surroundings(
     page: Page, folder: Path, request: pytest.FixtureRequest, patch: pytest.MonkeyPatch
 ) -> Iterator[Surroundings]:
-    """Be in a page's folder, with its variables set, and leave no module of it behind."""
+    """Be in a page's folder, with its variables set, and leave no module of it behind.
+
+    Nor does it find one that somebody else has imported under the name of a file of its own.
+    """
     around = Surroundings(page, folder, request)
     for name, value in around.variables.items():
         patch.setenv(name, value)
     patch.chdir(folder)
     patch.syspath_prepend(str(folder))
+    for block in page.of("python"):
+        patch.delitem(sys.modules, Path(block.file).stem, raising=False)
     before = set(sys.modules)
     yield around
     for name in set(sys.modules) - before:
