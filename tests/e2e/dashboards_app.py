@@ -52,8 +52,8 @@ watched = make_cache("watched", CACHE_TYPE="SimpleCache", CACHE_ENABLE_SIGNALS=T
 narrow = make_cache("narrow", CACHE_TYPE="SimpleCache", CACHE_METRICS_TARGETS=2)
 # A caller waits so short a time for another one's load that it soon loads as well.
 stampede = make_cache("stampede", CACHE_TYPE="SimpleCache", CACHE_SINGLE_FLIGHT_TIMEOUT=0.05)
-# As if each caller were in a process of its own: none sees the load of another.
-herd = make_cache("herd", CACHE_TYPE="SimpleCache", CACHE_SINGLE_FLIGHT="off")
+# Whoever asks waits for the one who loads, in each process: there are loads in all of them.
+herd = make_cache("herd", CACHE_TYPE="SimpleCache")
 patient = make_cache("patient", CACHE_TYPE="SimpleCache")
 
 

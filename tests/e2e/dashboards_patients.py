@@ -188,13 +188,16 @@ def _of_requests(ward: Ward) -> Iterator[Patient]:
         well=lambda: ask("/watched"),
         ill=lambda: ask("/watched?mistake=1"),
     )
-    for name in ("stampede", "herd"):
+    for name, how, seconds, callers in (
+        ("stampede", "callers of one process do not wait for each other", 0.5, 6),
+        ("herd", "one caller in each of four processes", 1.0, 12),
+    ):
         yield Patient(
-            f"everybody computes the same: {name}",
+            f"everybody computes the same: {how}",
             [labels("FlaskCachingStampede", "ticket", job="ward", cache=name, source="memoize")],
             well=partial(ask, f"/dear/{name}"),
-            ill=partial(ask, f"/dear/{name}?seconds=0.5"),
-            callers=6,
+            ill=partial(ask, f"/dear/{name}?seconds={seconds}"),
+            callers=callers,
             pause=0.1,
         )
 

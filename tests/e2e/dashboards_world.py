@@ -94,12 +94,13 @@ def start_demo(
     )
 
 
-def start_ward(start: Start, redis: RedisServer, **others: str) -> Any:
+def start_ward(start: Start, redis: RedisServer, workers: int = 2, **others: str) -> Any:
     """Start ``dashboards_app.py``.
 
     Args:
         start: Starts servers.
         redis: What its caches use.
+        workers: How many processes.
         others: What some use instead: a URL by the cache's name.
     """
     environment = {f"WARD_REDIS_{name.upper()}": url for name, url in others.items()}
@@ -107,7 +108,7 @@ def start_ward(start: Start, redis: RedisServer, **others: str) -> Any:
         GunicornServer,
         "ward",
         "dashboards_app:app",
-        *("--workers", "2", "--threads", "16"),
+        *("--workers", str(workers), "--threads", "16"),
         environment={"WARD_REDIS": redis.url, **environment},
         ready="/ready",
     )

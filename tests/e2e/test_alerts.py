@@ -131,6 +131,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
             web = start_ward(
                 start,
                 main,
+                workers=4,
                 down=mortal.url,
                 readonly=replica.url,
                 slow=f"redis://{proxy.host}:{proxy.port}/0",
