@@ -71,9 +71,13 @@ $(OLDEST): %: .venv-%/.installed servers
 	    --ignore tests/benchmarks --ignore tests/e2e --ignore tests/packaging --ignore tests/typing \
 	    --ignore tests/debug/test_inspector_large.py
 
+BENCHED := peer bench-cachetools bench-cashews bench-diskcache bench-django bench-dogpile
+
 .PHONY: bench
-bench: .venv/.installed .venv-peer/.installed ## Measure against the released Flask-Caching.
-	python -m tests.benchmarks --peer .venv-peer/bin/python $(ARGS)
+bench: .venv/.installed $(BENCHED:%=.venv-%/.installed) ## Measure against other libraries.
+	type redis-server memcached wrk >/dev/null 2>&1 || \
+	    tests/tools/apt-install redis-server memcached wrk || true
+	python -m tests.benchmarks $(ARGS)
 
 .PHONY: cost
 cost: .venv/.installed ## Measure what telemetry adds to a hit.
@@ -108,7 +112,7 @@ clean: ## Remove everything that these recipes made.
 	pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
-.venv-demo/.installed .venv-peer/.installed: requirements/dev.txt
+.venv-demo/.installed $(BENCHED:%=.venv-%/.installed): requirements/dev.txt
 
 .venv-%/.installed: requirements/%.txt
 	tests/tools/make-venv .venv-$* $<

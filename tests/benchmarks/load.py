@@ -1,0 +1,155 @@
+"""Requests a second of two gunicorn workers under ``wrk``: with the cache, telemetry on and off.
+
+All servers run at once and wait while one of them is loaded, so they can take turns within seconds.
+Everything is on this machine, and each run of ``wrk`` ends by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.request import urlopen
+
+from tests.benchmarks.results import Results
+from tests.benchmarks.running import BINARIES, WORKERS, Choice, roots_of, store_running
+from tests.benchmarks.suites import SUITES
+from tests.servers import Server
+
+__all__ = ["measure_load"]
+
+#: The pages of ``workers/run_web.py``: a cached one, one with a query string, one that calls a
+#: memoized function.
+PAGES = {"page": "/page", "search": "/search?page=2&order=name", "total": "/total"}
+CONSTANT = {"constant": "/constant"}
+SECONDS = 1
+CONNECTIONS = 8
+#: Of gunicorn: its threads keep connections open, and there is one for each of ``wrk``.
+WORKER_PROCESSES = 2
+THREADS = 4
+
+
+class Gunicorn(Server):
+    """Two workers of one subject's application; with telemetry, they share what they count."""
+
+    def __init__(self, directory: Path, python: Path, subject: str, store: str, at: str) -> None:
+        self.python = python
+        self._roots = roots_of(subject)
+        metrics = directory / "metrics"
+        metrics.mkdir(parents=True)
+        self._variables = {"BENCH_SUBJECT": subject, "BENCH_STORE": store, "BENCH_AT": at}
+        if subject == "ours":
+            self._variables["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        super().__init__(directory)
+
+    def get(self, path: str) -> str:
+        """The body of a page."""
+        with urlopen(f"http://{self.host}:{self.port}{path}", timeout=20) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def _command(self) -> Sequence[str]:
+        return [
+            *(str(self.python), "-m", "gunicorn", "--workers", str(WORKER_PROCESSES)),
+            *("--bind", f"{self.host}:{self.port}", "--chdir", str(WORKERS)),
+            *("--worker-class", "gthread", "--threads", str(THREADS)),
+            *("--no-control-socket", "run_web:app"),
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        return {"PYTHONPATH": self._roots, **self._variables}
+
+    def _answers(self) -> bool:
+        try:
+            return self.get("/process") == str(self.pid)
+        except OSError:
+            return False
+
+
+def measure_load(choice: Choice, results: Results) -> None:
+    """All turns on all stores."""
+    if shutil.which("wrk") is None:
+        results.skip("load: wrk is not installed (on Debian: apt-get install wrk)")
+        return
+    for store in SUITES["load"].subjects:
+        if store not in choice.stores:
+            continue
+        with store_running(store) as place:
+            if place is None:
+                results.skip(f"load, {store}: {BINARIES[store]} is not installed")
+            else:
+                _measure_store(store, place(), choice, results)
+
+
+def _measure_store(store: str, place: str, choice: Choice, results: Results) -> None:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        servers: dict[str, Gunicorn] = {}
+        names = [each for each in choice.interpreters if choice.suites_of(each, store, ["load"])]
+        for database, subject in enumerate(names):
+            # A database for each: they do not read one another's entries.
+            at = f"{place}/{database}" if store == "redis" else place
+            python = choice.interpreters[subject]
+            servers[subject] = Gunicorn(folder / subject, python, subject, store, at)
+            stack.callback(servers[subject].stop)
+        for turn in range(choice.turns_of("load")):
+            for name, path in (PAGES | CONSTANT).items():
+                for subject, server in servers.items():
+                    if (subject == "floor") != (name in CONSTANT):
+                        continue
+                    choice.say(f"load, {store}, turn {turn + 1}: {name}, {subject}")
+                    # What `wrk` says can be read of one page as well as of all.
+                    if choice.quick and name not in ("page", "constant"):
+                        _texts(server, path)
+                    else:
+                        rate = _rate(server, path)
+                        results.add("load", store, subject, {name: rate})
+
+
+def _texts(server: Gunicorn, path: str) -> set[str]:
+    """The texts that a page has: each worker may have one of its own, if there are only hits.
+
+    Raises:
+        RuntimeError: If there are more.
+    """
+    texts = {server.get(path) for _ in range(20)}
+    if len(texts) > WORKER_PROCESSES:
+        raise RuntimeError(f"{path} has {len(texts)} texts: not only hits")
+    return texts
+
+
+def _rate(server: Gunicorn, path: str) -> float:
+    """Requests a second of one page, of which none was a miss.
+
+    Raises:
+        RuntimeError: If an answer was not a success, or the page was made anew.
+    """
+    before = _texts(server, path)
+    done = subprocess.run(
+        [
+            *("wrk", "--threads", "1", "--connections", str(CONNECTIONS)),
+            *("--duration", f"{SECONDS}s", f"http://{server.host}:{server.port}{path}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if len(before | _texts(server, path)) > WORKER_PROCESSES:
+        raise RuntimeError(f"{path} was made anew under load: not only hits")
+    return rate_in(done.stdout)
+
+
+def rate_in(report: str) -> float:
+    """What ``wrk`` reports as requests a second.
+
+    Raises:
+        RuntimeError: If an answer was not a success, or there was none.
+    """
+    found = re.search(r"^Requests/sec:\s+([\d.]+)", report, re.MULTILINE)
+    if found is None or "Non-2xx" in report or re.search(r"(connect|write|timeout) [1-9]", report):
+        raise RuntimeError(f"not all of it was answered:\n{report}")
+    return float(found[1])
