@@ -17,6 +17,7 @@ from prometheus_client.registry import CollectorRegistry
 from flask_caching.errors import ConfigurationError
 from flask_caching.observer import report_fault
 
+from .metrics.rendering import render
 from .workers.scraping import scrape_registry
 from .workers.slots import in_files
 
@@ -61,7 +62,7 @@ class _Scrape:
             registry = self.registry or _registry_of(self.cache)
             shown = registry.restricted_registry(names) if names else registry
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        response = Response(encode(shown))
+        response = Response(render(shown, encode, content_type))
         response.headers["Content-Type"] = content_type
         response.headers["Cache-Control"] = "no-store"
         return response

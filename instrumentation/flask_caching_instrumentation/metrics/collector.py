@@ -29,15 +29,13 @@ from ..tracing.scope import suppressed
 from .catalogue import (
     CATALOGUE,
     Child,
-    Family,
     LabelSet,
     build_labels,
-    full_name,
-    go_string,
     telemetry_errors,
 )
 from .cells import Local, lock
 from .recorder import Book, Recorder
+from .rendering import OwnFamily, Texts, bare_metric
 from .rows import Row, Sums, add_row
 from .watched import Watched
 
@@ -81,6 +79,7 @@ class Collector:
         self._books: dict[int, tuple[Book, weakref.ref[Local]]] = {}
         self._ended: deque[int] = deque()
         self._left: Sums = {}
+        self._texts: Texts = {}
 
     def open(self) -> Recorder:
         """A recorder for one more application."""
@@ -118,11 +117,11 @@ class Collector:
     def describe(self) -> Iterator[Metric]:
         """The families without their samples: what a registry checks for duplicates."""
         for each in CATALOGUE:
-            yield _metric(self.namespace, each)
+            yield bare_metric(self.namespace, each)
 
     def collect(self) -> Iterator[Metric]:
         """The families, with the sums over all applications of this process."""
-        yield from export(self.namespace, self.numbers(), self.exemplars)
+        yield from export(self.namespace, self.numbers(), self.exemplars, self._texts)
 
     def numbers(self, *, distinct: bool = True) -> Sums:
         """The sums over the applications of this process that exist, and what is its own.
@@ -185,7 +184,11 @@ class Collector:
         books, left = self._snapshot()
         sums: Sums = {}
         for book in books:
-            for child, row in book.read(shared=False).items():
+            numbers = book.read(shared=False)
+            if not sums:
+                sums = numbers
+                continue
+            for child, row in numbers.items():
                 add_row(sums, child, row)
         for child in sums.keys() & left.keys():
             add_row(sums, child, left[child])
@@ -203,6 +206,7 @@ class Collector:
                 for labels in book.asked - living:
                     self.sketches.forget(labels)
             self._forget_examples()
+            self._texts.clear()
         if self._carrier is None and len(self._left) > _LEFT_LIMIT:
             # Nobody shows them unless an application like theirs is made again.
             for child in list(self._left)[: len(self._left) // 2]:
@@ -247,50 +251,29 @@ def read_shared(watched: Iterable[Watched]) -> Sums:
 
 
 def export(
-    namespace: str, sums: Sums, exemplars: Mapping[tuple[Child, float], Exemplar]
+    namespace: str,
+    sums: Sums,
+    exemplars: Mapping[tuple[Child, float], Exemplar],
+    texts: Texts | None = None,
 ) -> Iterator[Metric]:
-    """Series as what ``prometheus_client`` exposes, all families in the catalogue's order."""
+    """Series as what ``prometheus_client`` exposes, all families in the catalogue's order.
+
+    Args:
+        namespace: Prefix of every family's name.
+        sums: The numbers.
+        exemplars: The last example of each bucket.
+        texts: Where :mod:`.rendering` keeps the series' texts until the next time.
+    """
     by_family: dict[str, dict[LabelSet, Row]] = {}
     for (name, labels), row in sums.items():
         by_family.setdefault(name, {})[labels] = row
+    examples: dict[str, dict[LabelSet, dict[float, Exemplar]]] = {}
+    for ((name, labels), bound), exemplar in list(exemplars.items()):
+        examples.setdefault(name, {}).setdefault(labels, {})[bound] = exemplar
+    kept: Texts = {} if texts is None else texts
     for each in CATALOGUE:
-        metric = _metric(namespace, each)
-        for labels, row in sorted(by_family.get(each.name, {}).items()):
-            _add_samples(metric, each, labels, row, exemplars)
-        yield metric
-
-
-def _metric(namespace: str, described: Family) -> Metric:
-    # A counter's samples end in ``_total``, its name does not.
-    name = full_name(namespace, described.name.removesuffix("_total"))
-    return Metric(name, described.help, described.kind)
-
-
-#: Stands above every bound, and for the only number of a counter.
-_ABOVE: Final = float("inf")
-
-
-def _add_samples(
-    metric: Metric,
-    described: Family,
-    labels: LabelSet,
-    row: Row,
-    exemplars: Mapping[tuple[Child, float], Exemplar],
-) -> None:
-    child = (described.name, labels)
-    named = dict(zip(described.labels, labels, strict=True))
-    if described.kind != "histogram":
-        suffix = "_total" if described.kind == "counter" else ""
-        metric.add_sample(metric.name + suffix, named, row[0], None, exemplars.get((child, _ABOVE)))
-        return
-    below = 0.0
-    for bound, count in zip((*described.buckets, _ABOVE), row, strict=False):
-        below += count
-        labelled = {**named, "le": go_string(bound)}
-        exemplar = exemplars.get((child, bound))
-        metric.add_sample(f"{metric.name}_bucket", labelled, below, None, exemplar)
-    metric.add_sample(f"{metric.name}_count", named, below)
-    metric.add_sample(f"{metric.name}_sum", named, row[-1])
+        rows = by_family.get(each.name, {})
+        yield OwnFamily(namespace, each, rows, examples.get(each.name, {}), kept)
 
 
 _collectors: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, Collector]]
