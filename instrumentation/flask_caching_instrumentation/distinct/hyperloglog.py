@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 __all__ = [
@@ -135,6 +136,11 @@ def _estimate(numbers: list[int]) -> float:
     return _ALPHA * REGISTERS**2 / total if total else math.ldexp(1.0, 8 * _HASH_BYTES)
 
 
+# There is a share for each number of registers, and most targets have few keys: a scrape asks for
+# the same few again and again.
+
+
+@lru_cache(maxsize=1024)
 def _sigma(share: float) -> float:
     """Corrects for the registers that are still zero."""
     if share == 1:
@@ -148,6 +154,7 @@ def _sigma(share: float) -> float:
     return total
 
 
+@lru_cache(maxsize=1024)
 def _tau(share: float) -> float:
     """Corrects for the registers that can rise no more."""
     if share in (0, 1):
