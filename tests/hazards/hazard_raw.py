@@ -122,13 +122,16 @@ class _Memcached:
 
 def _names(server: MemcachedServer) -> list[bytes]:
     """What ``lru_crawler metadump`` lists; ``all`` would miss what moves between its lists."""
-    answer = b""
-    with socket.create_connection(server.address, timeout=5) as connection:
-        connection.sendall(b"lru_crawler metadump hash\r\n")
-        while not answer.endswith(b"END\r\n"):
-            part = connection.recv(65536)
-            assert part, "memcached closed the connection"
-            answer += part
+    answer = b"BUSY"
+    # So it says while it goes through its lists for somebody else.
+    while answer.startswith(b"BUSY"):
+        answer = b""
+        with socket.create_connection(server.address, timeout=20) as connection:
+            connection.sendall(b"lru_crawler metadump hash\r\n")
+            while not answer.endswith((b"END\r\n", b"request\r\n")):
+                part = connection.recv(65536)
+                assert part, "memcached closed the connection"
+                answer += part
     lines = answer.splitlines()[:-1]
     return [unquote_to_bytes(line.split()[0].removeprefix(b"key=")) for line in lines]
 
