@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.load import measure_load
-from tests.benchmarks.machine import describe
+from tests.benchmarks.machine import describe, load_average
 from tests.benchmarks.promises import Verdict, judge
 from tests.benchmarks.report import promises_table, suite_tables, versions_lines
 from tests.benchmarks.results import Results
@@ -43,6 +43,29 @@ def main() -> int:
     )
     machine = {**describe(), "turns": str(choice.turns_of("hits"))}
     begun = time.monotonic()
+    interrupted = False
+    try:
+        run(choice, results)
+    except KeyboardInterrupt:
+        interrupted = True
+        results.skip("the rest: interrupted")
+    machine["load after"] = load_average()
+    machine["minutes"] = f"{(time.monotonic() - begun) / 60:.1f}"
+    print(versions_lines(results))
+    print("\n".join(f"{name}: {words}" for name, words in machine.items()) + "\n")
+    if choice.quick:
+        print(f"{len(results.turns)} works did what they say")
+        return 130 if interrupted else 0
+    verdicts = judge(results)
+    print(promises_table(verdicts))
+    write(arguments, results, machine, verdicts)
+    if interrupted:
+        return 130
+    return 1 if any(verdict.kept is False for verdict in verdicts) else 0
+
+
+def run(choice: Choice, results: Results) -> None:
+    """Measure, and print the table of each suite as soon as there is one."""
     for suites in choice.rounds():
         if suites == ["load"]:
             measure_load(choice, results)
@@ -51,16 +74,6 @@ def main() -> int:
         say("")
         if not choice.quick:
             print(suite_tables(results, suites), flush=True)
-    machine["minutes"] = f"{(time.monotonic() - begun) / 60:.1f}"
-    print(versions_lines(results))
-    print("\n".join(f"{name}: {words}" for name, words in machine.items()) + "\n")
-    if choice.quick:
-        print(f"{len(results.turns)} works did what they say")
-        return 0
-    verdicts = judge(results)
-    print(promises_table(verdicts))
-    write(arguments, results, machine, verdicts)
-    return 1 if any(verdict.kept is False for verdict in verdicts) else 0
 
 
 def parse() -> argparse.Namespace:

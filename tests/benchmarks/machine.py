@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.servers import find_binary
 
-__all__ = ["describe"]
+__all__ = ["describe", "load_average"]
 
 PROGRAMS = ("redis-server", "memcached", "wrk")
 
@@ -23,7 +23,7 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "load before": " ".join(f"{each:.1f}" for each in os.getloadavg()),
+        "load before": load_average(),
     }
     for name in PROGRAMS:
         if shutil.which(name):
@@ -34,6 +34,11 @@ def describe() -> dict[str, str]:
             )
             found[name] = (done.stdout or done.stderr).strip().splitlines()[0]
     return found
+
+
+def load_average() -> str:
+    """How many processes wanted a core in the last 1, 5 and 15 minutes: others disturb."""
+    return " ".join(f"{each:.1f}" for each in os.getloadavg())
 
 
 def _processor() -> str:
