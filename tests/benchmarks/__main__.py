@@ -19,14 +19,18 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks.load import measure_load
-from tests.benchmarks.machine import describe, load_average
-from tests.benchmarks.promises import Verdict, judge
-from tests.benchmarks.report import promises_table, suite_tables, versions_lines
-from tests.benchmarks.results import Results
-from tests.benchmarks.running import Choice, interpreter_of, measure
-from tests.benchmarks.suites import SUITES
-from tests.benchmarks.workers.subjects import STORES, SUBJECTS
+# Modules of the tests find one another in this folder, however this program was started. What is
+# called `tests` is never imported: the suite names applications so, whose root Flask then misses.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.load import measure_load
+from benchmarks.machine import describe, load_average
+from benchmarks.promises import Verdict, judge
+from benchmarks.report import promises_table, suite_tables, versions_lines
+from benchmarks.results import Results
+from benchmarks.running import Choice, interpreter_of, measure
+from benchmarks.suites import SUITES
+from benchmarks.workers.subjects import STORES, SUBJECTS
 
 
 def main() -> int:
@@ -50,6 +54,7 @@ def main() -> int:
         interrupted = True
         results.skip("the rest: interrupted")
     machine["load after"] = load_average()
+    machine["stolen"] = f"{max(results.stolen, default=0):.1%} of a core in the worst run"
     machine["minutes"] = f"{(time.monotonic() - begun) / 60:.1f}"
     print(versions_lines(results))
     print("\n".join(f"{name}: {words}" for name, words in machine.items()) + "\n")
@@ -128,7 +133,7 @@ def write(
         }
         arguments.json.write_text(json.dumps(everything, indent=1) + "\n")
     if arguments.plot:
-        from tests.benchmarks.plot import draw
+        from benchmarks.plot import draw
 
         for path in draw(results, arguments.plot):
             print(f"drawn: {path}")

@@ -11,14 +11,17 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
-from tests.benchmarks.results import Results
-from tests.benchmarks.running import BINARIES, WORKERS, Choice, roots_of, store_running
-from tests.benchmarks.suites import SUITES
-from tests.servers import Server
+from servers import Server
+
+from benchmarks.machine import undisturbed
+from benchmarks.results import Results
+from benchmarks.running import BINARIES, WORKERS, Choice, roots_of, store_running
+from benchmarks.suites import SUITES
 
 __all__ = ["measure_load"]
 
@@ -106,7 +109,9 @@ def _measure_store(store: str, place: str, choice: Choice, results: Results) -> 
                     if choice.quick and name not in ("page", "constant"):
                         _texts(server, path)
                     else:
-                        rate = _rate(server, path)
+                        measure = partial(_rate, server, path)
+                        rate, stolen = (measure(), 0.0) if choice.quick else undisturbed(measure)
+                        results.stolen.append(stolen)
                         results.add("load", store, subject, {name: rate})
 
 

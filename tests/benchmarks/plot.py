@@ -12,9 +12,9 @@ matplotlib.use("svg")
 
 from matplotlib import pyplot
 
-from tests.benchmarks.results import Results, Series
-from tests.benchmarks.suites import SUITES
-from tests.benchmarks.workers.subjects import STORES, SUBJECTS, WORKS, floors_of
+from benchmarks.results import Results, Series
+from benchmarks.suites import SUITES
+from benchmarks.workers.subjects import STORES, SUBJECTS, WORKS, floors_of
 
 __all__ = ["draw"]
 

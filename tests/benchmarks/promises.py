@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from tests.benchmarks.results import Results, Series, Spread
+from benchmarks.results import Results, Series, Spread
 
 __all__ = ["PROMISES", "Promise", "Verdict", "judge"]
 

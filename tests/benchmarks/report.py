@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.benchmarks.promises import Verdict
-from tests.benchmarks.results import Results, Series, Spread
-from tests.benchmarks.suites import SUITES, Unit
-from tests.benchmarks.workers.subjects import SUBJECTS, floors_of
+from benchmarks.promises import Verdict
+from benchmarks.results import Results, Series, Spread
+from benchmarks.suites import SUITES, Unit
+from benchmarks.workers.subjects import SUBJECTS, floors_of
 
 __all__ = ["promises_table", "suite_tables", "versions_lines"]
 

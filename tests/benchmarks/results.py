@@ -52,12 +52,14 @@ class Results:
         versions: The packages of each subject.
         skipped: What was not measured, and why.
         facts: What suites have to say beside their numbers.
+        stolen: Of each run, what part of a core's time the hypervisor took away.
     """
 
     turns: dict[Series, list[float]] = field(default_factory=dict)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+    stolen: list[float] = field(default_factory=list)
 
     def add(self, suite: str, store: str, subject: str, values: Mapping[str, float]) -> None:
         """Take in what one turn of one subject gave."""

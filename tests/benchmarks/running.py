@@ -15,10 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
-from tests.benchmarks.results import Results
-from tests.benchmarks.suites import SUITES
-from tests.benchmarks.workers.subjects import SUBJECTS
-from tests.servers import MemcachedServer, RedisServer
+from servers import MemcachedServer, RedisServer
+
+from benchmarks.machine import undisturbed
+from benchmarks.results import Results
+from benchmarks.suites import SUITES
+from benchmarks.workers.subjects import SUBJECTS
 
 __all__ = ["ROOT", "Choice", "interpreter_of", "measure", "one_core", "roots_of", "store_running"]
 
@@ -117,7 +119,7 @@ def measure(suites: Sequence[str], choice: Choice, results: Results) -> None:
                 first = turn % len(names)
                 for name in names[first:] + names[:first]:
                     choice.say(f"{', '.join(suites)}: {store}, turn {turn + 1}, {name}")
-                    _one(subjects[name], store, name, place(), choice, results)
+                    _one(subjects[name], store, name, place, choice, results)
 
 
 @contextmanager
@@ -140,20 +142,32 @@ def one_core() -> Iterator[None]:
 
 
 def _one(
-    suites: Sequence[str], store: str, subject: str, place: str, choice: Choice, results: Results
+    suites: Sequence[str],
+    store: str,
+    subject: str,
+    place: Callable[[], str],
+    choice: Choice,
+    results: Results,
 ) -> None:
     sizes = (QUICKLY_FULL,) if choice.quick else SUITES["full"].full.get(store, ())
     command = [str(choice.interpreters[subject]), str(WORKERS / SUBJECTS[subject].worker)]
-    command += ["--subject", subject, "--suites", *suites, "--store", store, "--at", place]
+    command += ["--subject", subject, "--suites", *suites, "--store", store]
     command += ["--full", *map(str, sizes)]
     if choice.quick:
         command.append("--quick")
     environment = {**os.environ, "PYTHONPATH": roots_of(subject)}
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{', '.join(suites)}: {store}, {subject} failed:\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout)
+
+    def run() -> dict[str, Any]:
+        where = [*command, "--at", place()]
+        done = subprocess.run(where, capture_output=True, text=True, env=environment, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{', '.join(suites)}: {store}, {subject} failed:\n{done.stderr}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    found, stolen = (run(), 0.0) if choice.quick else undisturbed(run)
+    results.stolen.append(stolen)
     results.versions[subject] = found["versions"]
     results.facts |= found["facts"]
     for suite, values in found["values"].items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.benchmarks.workers.subjects import STORES, SUBJECTS
+from benchmarks.workers.subjects import STORES, SUBJECTS
 
 __all__ = ["SUITES", "Suite", "Unit"]
 

@@ -1,0 +1,1 @@
+"""Measures this library beside others: ``make bench``; what telemetry costs: ``make cost``."""
