@@ -214,6 +214,12 @@ def tab_to(page: Any, target: Any) -> None:
     raise AssertionError("it cannot be reached with the Tab key")
 
 
+def go_on(page: Any, target: Any) -> None:
+    """Click what leads to another page, and be there: a click may end before its page begins."""
+    with page.expect_navigation():
+        target.click()
+
+
 def fits(page: Any) -> bool:
     """Whether nothing is wider than the window."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
@@ -254,10 +260,10 @@ class TestFindingTheCollision:
         errors.first.wait_for()
         found = errors.filter(has_text="/book/")
         assert "book" in found.locator(".shared-key").inner_text()
-        found.get_by_role("link", name="Compare these two").click()
+        go_on(page, found.get_by_role("link", name="Compare these two"))
         verdict = page.locator(".verdict.bad")
         assert "Same key: these two requests share one entry" in verdict.inner_text()
-        page.get_by_role("link", name="Explain 2").click()
+        go_on(page, page.get_by_role("link", name="Explain 2"))
         assert "Hit" in page.locator(".verdict h2").inner_text()
 
     def test_by_keyboard(self, page: Any, shop: str) -> None:
@@ -284,7 +290,7 @@ class TestComparing:
         """Two addresses, one a line; the result has an address of its own."""
         page.goto(f"{shop}/_cache/compare")
         page.get_by_label("Requests").fill("/search?q=a\n/search?q=b")
-        page.get_by_role("button", name="Compare").click()
+        go_on(page, page.get_by_role("button", name="Compare"))
         page.wait_for_url(re.compile(r"/compare\?request="))
         assert "Distinct keys" in page.locator(".verdict.good h2").inner_text()
         part = page.locator(".differences tbody tr").first.inner_text()
@@ -344,15 +350,15 @@ class TestKeys:
         """One of three thousand, from its own page."""
         page.goto(f"{many}/_cache/keys")
         assert page.locator("a.key").count() >= 50
-        page.get_by_role("link", name="Next page").click()
+        go_on(page, page.get_by_role("link", name="Next page"))
         page.get_by_label("Contains").fill("stock:1234")
         page.get_by_label("Kind").select_option("other")
-        page.get_by_role("button", name="Filter").click()
+        go_on(page, page.get_by_role("button", name="Filter"))
         while not page.locator("a.key").count():
-            page.get_by_role("link", name="Look further").click()
+            go_on(page, page.get_by_role("link", name="Look further"))
         assert page.locator("a.key").all_inner_texts() == ["stock:1234"]
-        page.locator("a.key").click()
-        page.get_by_role("link", name="Show the value").click()
+        go_on(page, page.locator("a.key"))
+        go_on(page, page.get_by_role("link", name="Show the value"))
         page.get_by_role("button", name="Delete this key").click()
         page.get_by_role("status").get_by_text("1 key was deleted").wait_for()
         page.goto(f"{many}/_cache/keys/{key_id('stock:1234')}")
@@ -381,11 +387,11 @@ class TestKeys:
         key = "view//page/needle/700000"
         page.goto(f"{million}/_cache/keys")
         page.get_by_label("Contains").fill("needle/700000")
-        page.get_by_role("button", name="Filter").click()
+        go_on(page, page.get_by_role("button", name="Filter"))
         while not page.locator("a.key").count():
-            page.get_by_role("link", name="Look further").click()
+            go_on(page, page.get_by_role("link", name="Look further"))
         assert page.locator("a.key").all_inner_texts() == [key]
-        page.locator("a.key").click()
+        go_on(page, page.locator("a.key"))
         page.get_by_role("button", name="Delete this key").click()
         page.get_by_role("status").get_by_text("1 key was deleted").wait_for()
         page.goto(f"{million}/_cache/keys/{key_id(key)}")
@@ -472,7 +478,7 @@ class TestLoggingIn:
         """The browser says then of a form which origin it is from, and no more."""
         page.goto(f"{guarded.replace('127.0.0.1', 'shop.example')}/_cache/keys")
         page.get_by_label("Token").fill(TOKEN)
-        page.get_by_role("button", name="Log in").click()
+        go_on(page, page.get_by_role("button", name="Log in"))
         page.wait_for_url(re.compile(r"/_cache/keys$"))
         assert page.locator("a.key").count() > 3
 
@@ -481,8 +487,8 @@ class TestLoggingIn:
         page = open_page(viewport={"width": 400, "height": 700}, java_script_enabled=False)
         page.goto(f"{guarded}/_cache/")
         page.get_by_label("Token").fill(TOKEN)
-        page.get_by_role("button", name="Log in").click()
-        page.get_by_role("link", name="Keys").click()
+        go_on(page, page.get_by_role("button", name="Log in"))
+        go_on(page, page.get_by_role("link", name="Keys"))
         assert page.locator("a.key").count() > 3
         assert page.get_by_role("button", name="Delete").count() == 0
 
@@ -495,23 +501,23 @@ class TestWithoutScript:
         with served(app) as address:
             page.goto(f"{address}/_cache/keys")
             page.get_by_label("Contains").fill("memo/")
-            page.get_by_role("button", name="Filter").click()
+            go_on(page, page.get_by_role("button", name="Filter"))
             assert {"memo/"} == {text[:5] for text in page.locator("a.key").all_inner_texts()}
-            page.get_by_role("link", name="Key tester").click()
+            go_on(page, page.get_by_role("link", name="Key tester"))
             page.get_by_label("URL").fill("/search?q=flask")
             page.get_by_text("Headers, cookies, body").click()
             page.get_by_label("Cookies").fill("session=c2VjcmV0")
-            page.get_by_role("button", name="Explain").click()
+            go_on(page, page.get_by_role("button", name="Explain"))
             assert "Hit" in page.locator(".verdict h2").inner_text()
             assert page.url == f"{address}/_cache/tester"
-            page.get_by_role("link", name="Compare it with another request").click()
+            go_on(page, page.get_by_role("link", name="Compare it with another request"))
             page.get_by_label("Requests").fill("/book/1\n/book/2")
-            page.get_by_role("button", name="Compare").click()
+            go_on(page, page.get_by_role("button", name="Compare"))
             assert "Same key" in page.locator(".verdict.bad h2").inner_text()
-            page.get_by_role("link", name="Live").click()
+            go_on(page, page.get_by_role("link", name="Live"))
             assert page.locator("li.request").count() > 5
             assert "Reload the page" in page.locator("main").inner_text()
-            page.get_by_role("link", name="Keys").click()
+            go_on(page, page.get_by_role("link", name="Keys"))
             page.get_by_text("Clear the whole cache").click()
             page.get_by_role("button", name="Clear it").click()
             page.get_by_text("The cache was cleared").wait_for()
