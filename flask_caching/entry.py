@@ -140,7 +140,6 @@ class Entry:
         self,
         form: Form,
         payload: object,
-        *,
         created_at: float,
         expires_at: float = 0.0,
         load_seconds: float = 0.0,

@@ -4,29 +4,20 @@ Two steps, because a store in memory needs only the first:
 
 - :meth:`Codec.freeze` turns a value into a snapshot that shares nothing mutable with it, and
   :meth:`Codec.thaw` makes a fresh value of a snapshot, one for each reader;
-- :meth:`Codec.dumps` and :meth:`Codec.loads` turn an entry into bytes and back.
+- :meth:`~flask_caching.byteform.ByteForm.dumps` and ``loads`` turn an entry into bytes and back.
 
 Text, bytes, numbers, ``None``, tuples of them, and responses never touch :mod:`pickle`,
 whichever serializer is chosen. An object that the application brings as serializer is given
 everything but ``None`` and whole numbers, since it may be there to encrypt: a response as the bytes
 of its byte form, or as text if it takes no bytes. One of cachelib's own, which pickle whatever
 they are given, gets only what the others would pickle.
-
-The byte form of an entry begins with a header. Its checksum covers the key as well, so that what
-was written under one key is never taken for another's, whoever mixed them up. Under
-``CACHE_SERIALIZER = "signed"`` all of it has a MAC, which is checked before anything is parsed.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
-import math
 import pickle
-import struct
-import zlib
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol, cast
 
@@ -34,43 +25,19 @@ import werkzeug.exceptions
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .compression import COMPRESSIONS
+from .byteform import ByteForm
 from .entry import (
-    DIGEST_SIZE,
-    SEALED_SIZE,
     Entry,
     Form,
     StoredError,
     StoredItems,
     StoredResponse,
-    Witness,
 )
 from .errors import SerializationError, UnreadableEntry
-from .payloads import dump_payload, dump_response, load_payload, load_response
+from .payloads import dump_response, load_response
 from .typing import is_tuple
 
-__all__ = ["MAGIC", "Codec", "Serializer", "is_immutable"]
-
-#: The released library takes what begins like this for a pickle, finds that it is none, and has a
-#: miss: so both can work on one store while an application is being upgraded.
-MAGIC = b"!\xfcFC"
-_VERSION = 2
-#: magic, version, form, flags, reads, fingerprint of the secret, created, expires, load seconds,
-#: lengths of versions and vary, length of the payload before it was compressed (else 0), CRC of
-#: the key and of all the rest
-_HEADER = struct.Struct(">4sBBBB4sdddHHII")
-#: Flags: a MAC follows the header; a sealed witness does; the number of the compression.
-_SIGNED = 0x80
-_WITNESS = 0x40
-_COMPRESSION = 0x0F
-#: What a view may have been seen to read; as bits, in this order.
-_READS = ("host", "query", "root", "scheme")
-_READ_SETS: tuple[frozenset[str], ...] = tuple(
-    frozenset[str](name for bit, name in enumerate(_READS) if number >> bit & 1)
-    for number in range(16)
-)
-_FORMS = {int(form): form for form in Form}
-_MAC_SIZE = 32
+__all__ = ["Codec", "Serializer", "is_immutable"]
 
 #: Types whose objects cannot change, so that the application may get the stored object itself.
 _IMMUTABLE = frozenset({str, bytes, int, float, bool, complex, type(None)})
@@ -98,7 +65,7 @@ def is_immutable(value: object) -> bool:
         return False
 
 
-class Codec:
+class Codec(ByteForm):
     """The codec of one application.
 
     Args:
@@ -110,13 +77,7 @@ class Codec:
         compression: ``"zlib"``, ``"zstd"`` or ``None``, for the byte form. Whatever it is,
             entries compressed with another can be read.
         compression_threshold: Bytes from which on a payload is compressed.
-
-    Attributes:
-        largest: Bytes that a compressed payload may turn out to be; ``None`` for any number. For
-            whoever looks at entries that are not needed.
     """
-
-    largest: int | None = None
 
     def __init__(
         self,
@@ -126,16 +87,12 @@ class Codec:
         compression: str | None = None,
         compression_threshold: int = 1024,
     ) -> None:
+        super().__init__(secret, serializer == "signed", compression, compression_threshold)
         self.serializer = serializer
         self.response_class = response_class
-        self._compression = COMPRESSIONS[compression] if compression else None
-        self._compression_threshold = compression_threshold
-        self._flags = _SIGNED if serializer == "signed" else 0
         self._pickles = serializer in ("pickle", "signed")
         #: Whether the serializer object is given text, bytes and responses too.
         self._takes_all = not isinstance(serializer, str) and not _is_cachelibs(serializer)
-        self._key = hashlib.blake2b(secret, person=b"flask-caching").digest()
-        self._fingerprint = self._digest(b"fingerprint", 4)
 
     # Value and snapshot.
 
@@ -162,7 +119,7 @@ class Codec:
         dumps = cast(Serializer, self.serializer).dumps
         if not isinstance(value, WerkzeugResponse):
             return Form.CUSTOM, self._dump(dumps, portable(value))
-        data = dump_response(store_response(value))
+        data = b"".join(dump_response(store_response(value)))
         try:
             return Form.CUSTOM_RESPONSE, self._dump(dumps, data)
         except SerializationError:
@@ -205,7 +162,8 @@ class Codec:
                 # ``None`` was never given to it; cachelib's return it for what they cannot read.
                 raise UnreadableEntry("the serializer found nothing in the entry", "value")
             if form is Form.CUSTOM_RESPONSE:
-                return load_response(base64.b64decode(value) if type(value) is str else value)
+                data: bytes = base64.b64decode(value) if type(value) is str else value
+                return load_response(data, 0, len(data))
             return value
         raise UnreadableEntry(
             f"the entry was written with another serializer ({form.name.lower()})", "foreign"
@@ -251,161 +209,6 @@ class Codec:
         if kind is tuple and any(type(item) is StoredResponse for item in value):
             return tuple(self._revive(item) for item in value)
         return value
-
-    # Entry and bytes.
-
-    def dumps(self, entry: Entry, key: str = "") -> bytes:
-        """The byte form of an entry: a header, the rest of the metadata, the payload.
-
-        Its length is noted in the entry's ``size``.
-
-        Args:
-            entry: The entry.
-            key: What it will be stored under; :meth:`loads` has to be given the same.
-
-        Raises:
-            SerializationError: If the metadata or the payload cannot be written.
-        """
-        try:
-            flags, metadata, fields = self._dump_metadata(entry)
-            payload = dump_payload(entry.form, entry.payload)
-        except Exception as error:
-            raise SerializationError(f"the entry cannot be written: {error!r}") from error
-        size = 0
-        if self._compression is not None and len(payload) >= self._compression_threshold:
-            smaller = self._compression.compress(payload)
-            if len(smaller) < len(payload):
-                flags, size, payload = flags | self._compression.number, len(payload), smaller
-        body = metadata + payload
-        bound = key.encode("utf-8", "surrogatepass")
-        start = (MAGIC, _VERSION, entry.form, flags, *fields, size)
-        header = _HEADER.pack(*start, 0)
-        header = _HEADER.pack(*start, _checksum(bound, header, body))
-        mac = self._mac(bound, header, body) if flags & _SIGNED else b""
-        data = header + mac + body
-        entry.size = len(data)
-        return data
-
-    def _dump_metadata(self, entry: Entry) -> tuple[int, bytes, tuple[Any, ...]]:
-        """The flags, the metadata behind the header, and that in the header."""
-        flags, sealed = self._flags, entry.sealed
-        if entry.witness is not None:
-            sealed = self.digest(entry.witness) + b"".join(self._seals(entry.witness))
-        if sealed:
-            flags |= _WITNESS
-        versions = b"".join(
-            len(data).to_bytes(1, "big") + data for data in map(str.encode, entry.versions)
-        )
-        vary = json.dumps(entry.vary).encode() if entry.vary else b""
-        reads = _READ_SETS.index(entry.reads)
-        times = (entry.created_at, entry.expires_at, entry.load_seconds)
-        fields = (reads, self._fingerprint, *times, len(versions), len(vary))
-        return flags, sealed + versions + vary, fields
-
-    def loads(self, data: bytes, key: str = "") -> Entry:
-        """The entry in ``data``, which was found under ``key``.
-
-        Raises:
-            UnreadableEntry: If it is not one that this application wrote under that key, or is
-                cut off.
-        """
-        if len(data) < _HEADER.size or not data.startswith(MAGIC):
-            raise UnreadableEntry("not an entry of Flask-Caching 3", "foreign")
-        header = _HEADER.unpack_from(data)
-        _, version, form, flags, _, fingerprint, *_, checksum = header
-        if version != _VERSION:
-            raise UnreadableEntry(f"an entry of format {version}, not {_VERSION}", "version")
-        if fingerprint != self._fingerprint:
-            raise UnreadableEntry("an entry made under another SECRET_KEY", "secret")
-        begin = _HEADER.size + (_MAC_SIZE if flags & _SIGNED else 0)
-        body = memoryview(data)[begin:]
-        bound = key.encode("utf-8", "surrogatepass")
-        if flags & _SIGNED:
-            mac = self._mac(bound, data[: _HEADER.size], body)
-            if not hmac.compare_digest(data[_HEADER.size : begin], mac):
-                raise UnreadableEntry("the entry's signature does not match", "signature")
-        elif self._flags & _SIGNED:
-            raise UnreadableEntry("the entry is not signed", "signature")
-        if _checksum(bound, data, body) != checksum:
-            raise UnreadableEntry("the entry is damaged, cut off, or of another key", "truncated")
-        if flags & _COMPRESSION and self.largest is not None and header[-2] > self.largest:
-            raise UnreadableEntry(f"the entry is {header[-2]} bytes when unpacked", "too_large")
-        try:
-            entry = _entry(_FORMS[form], header, data[begin:])
-        except Exception as error:
-            raise UnreadableEntry(f"the entry cannot be read: {error!r}", "truncated") from error
-        entry.size = len(data)
-        return entry
-
-    def seal(self, witness: Witness) -> Witness:
-        """A witness as keyed hashes (blake2b, 8 bytes), equal for equal identities."""
-        return Witness(*self._seals(witness))
-
-    def _seals(self, witness: Witness) -> list[bytes]:
-        return [self._digest(repr(part).encode(), DIGEST_SIZE) for part in witness]
-
-    def digest(self, witness: Witness) -> bytes:
-        """One keyed hash of a whole witness, to find out at little cost that it is the same."""
-        return self._digest(repr(tuple(witness)).encode(), DIGEST_SIZE)
-
-    def _mac(self, bound: bytes, header: bytes, body: bytes | memoryview) -> bytes:
-        """The MAC of an entry; the length of its key first, so that nothing moves in between."""
-        mac = hashlib.blake2b(key=self._key, digest_size=_MAC_SIZE, person=b"entry")
-        for part in (len(bound).to_bytes(4, "big"), bound, header, body):
-            mac.update(part)
-        return mac.digest()
-
-    def _digest(self, data: bytes, size: int) -> bytes:
-        return hashlib.blake2b(data, key=self._key, digest_size=size).digest()
-
-
-def _checksum(bound: bytes, header: bytes, body: bytes | memoryview) -> int:
-    """The CRC of a key, of a header without its own CRC at the end, and of the rest."""
-    return zlib.crc32(body, zlib.crc32(memoryview(header)[: _HEADER.size - 4], zlib.crc32(bound)))
-
-
-def _entry(form: Form, header: tuple[Any, ...], body: bytes) -> Entry:
-    """An entry of its unpacked header and of what follows that."""
-    flags, reads, _, created_at, expires_at, load_seconds, versions, vary, size, _ = header[3:]
-    if not math.isfinite(created_at + expires_at + load_seconds):
-        raise ValueError("its times are no numbers")
-    begin = SEALED_SIZE if flags & _WITNESS else 0
-    middle = begin + versions
-    end = middle + vary
-    return Entry(
-        form,
-        load_payload(form, _decompress(flags & _COMPRESSION, body[end:], size)),
-        created_at=created_at,
-        expires_at=expires_at,
-        load_seconds=load_seconds,
-        sealed=body[:begin],
-        versions=_load_versions(body[begin:middle]) if versions else (),
-        vary=tuple((name, value) for name, value in json.loads(body[middle:end])) if vary else (),
-        reads=_READ_SETS[int(reads)],
-    )
-
-
-def _load_versions(data: bytes) -> tuple[str, ...]:
-    """Texts, each behind a byte with its length."""
-    found: list[str] = []
-    place = 0
-    while place < len(data):
-        end = place + 1 + data[place]
-        found.append(data[place + 1 : end].decode())
-        place = end
-    return tuple(found)
-
-
-def _decompress(number: int, payload: bytes, size: int) -> bytes:
-    if not number:
-        return payload
-    for compression in COMPRESSIONS.values():
-        if compression.number == number:
-            whole = compression.decompress(payload, size)
-            if len(whole) != size:
-                raise ValueError(f"it holds {len(whole)} bytes instead of {size}")
-            return whole
-    raise ValueError(f"there is no compression number {number}")
 
 
 def _is_cachelibs(serializer: object) -> bool:

@@ -14,9 +14,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
+from ..byteform import MAGIC
 from ..entry import Entry, Form
 from ..errors import SerializationError, UnreadableEntry
-from ..serializers import MAGIC, Codec, is_immutable
+from ..serializers import Codec, is_immutable
 from .base import NOTHING, SupportsTouch, SupportsTTL, wall_clock
 from .wire import bare_number
 

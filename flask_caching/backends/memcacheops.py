@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from ..byteform import MAGIC
 from ..errors import RefusedEntry
-from ..serializers import MAGIC
 
 __all__ = [
     "LARGEST_VALUE",

@@ -7,9 +7,9 @@ checksum: a reply that belongs to another key is not taken for an entry.
 
 from __future__ import annotations
 
+from ..byteform import MAGIC
 from ..entry import Entry, Form
 from ..errors import UnreadableEntry
-from ..serializers import MAGIC
 from .base import EntryBackend
 
 __all__ = ["WireBackend", "bare_number"]

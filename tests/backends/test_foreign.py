@@ -12,9 +12,10 @@ import pytest
 from flask_caching.backends import BaseCache
 from flask_caching.backends.base import SupportsTouch, SupportsTTL
 from flask_caching.backends.foreign import ForeignEntries, install_serializer
+from flask_caching.byteform import MAGIC
 from flask_caching.entry import Entry, Form, Witness
 from flask_caching.errors import UnreadableEntry
-from flask_caching.serializers import MAGIC, Codec
+from flask_caching.serializers import Codec
 
 WITNESS = Witness("endpoint", (), "GET", "host", "")
 

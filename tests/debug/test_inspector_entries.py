@@ -13,8 +13,8 @@ from servers import RedisServer
 
 from flask_caching import Cache
 from flask_caching.backends.base import BaseCache
+from flask_caching.byteform import MAGIC
 from flask_caching.compression import COMPRESSIONS
-from flask_caching.serializers import MAGIC
 from flask_caching_instrumentation.inspection.inspector import Inspector
 from flask_caching_instrumentation.inspection.keyids import key_id
 from flask_caching_instrumentation.inspection.model import KeyDetail

@@ -19,9 +19,11 @@ from flask import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flask_caching.entry import Entry, Form, Witness
+from flask_caching.byteform import MAGIC
+from flask_caching.entry import Entry, Form, StoredResponse, Witness
 from flask_caching.errors import SerializationError, UnreadableEntry
-from flask_caching.serializers import MAGIC, Codec
+from flask_caching.payloads import dump_response, load_response
+from flask_caching.serializers import Codec
 
 
 class Base64:
@@ -256,7 +258,7 @@ def test_foreign_bytes_are_unreadable(codec: Codec, data: bytes) -> None:
         assert caught.value.reason
 
 
-HEADER, CRC = struct.Struct(">4sBBBB4sdddHHI"), struct.Struct(">I")
+START, HEADER, CRC = 9, struct.Struct(">BBBdddHHI"), struct.Struct("<I")
 
 
 def resealed(data: bytes, form: Form, payload: bytes, flags: int | None = None) -> bytes:
@@ -264,17 +266,13 @@ def resealed(data: bytes, form: Form, payload: bytes, flags: int | None = None) 
 
     A MAC stays what it was, or with ``flags=0`` is left out.
     """
-    magic, version, _, signed, *rest = HEADER.unpack_from(data)
+    _, signed, *rest = HEADER.unpack_from(data, START)
     versions, vary = rest[-3:-1]
-    length = (64 if signed & 0x40 else 0) + versions + vary
-    begin = HEADER.size + CRC.size
-    mac = data[begin : begin + 32] if signed & 0x80 else b""
-    begin += len(mac)
-    body = data[begin : begin + length] + payload
+    begin = START + HEADER.size
+    metadata = data[begin : begin + (64 if signed & 0x40 else 0) + versions + vary]
     flags = signed if flags is None else flags
-    header = HEADER.pack(magic, version, form, flags, *rest)
-    crc = zlib.crc32(body, zlib.crc32(header, zlib.crc32(b"")))
-    return header + CRC.pack(crc) + (mac if flags & 0x80 else b"") + body
+    forged = data[:START] + HEADER.pack(form, flags, *rest) + metadata + payload
+    return forged + (data[-32:] if flags & 0x80 else CRC.pack(zlib.crc32(forged)))
 
 
 def test_a_forger_s_entry_is_read() -> None:
@@ -330,7 +328,7 @@ def test_nothing_of_a_signed_entry_can_be_changed() -> None:
     data = codec.dumps(entry_of(codec, [1]), "key")
     assert codec.thaw(codec.loads(data, "key")) == [1]
     later = struct.pack(">d", 9.0)
-    moved = data[: len(MAGIC) + 16] + later + data[len(MAGIC) + 24 :]
+    moved = data[: START + 11] + later + data[START + 19 :]
     assert moved != data
     for forged, key in ((moved, "key"), (data, "other")):
         with pytest.raises(UnreadableEntry) as caught:
@@ -421,11 +419,11 @@ def test_an_entry_cannot_grow_beyond_what_it_promises(compression: str) -> None:
     pytest.importorskip("zlib" if compression == "zlib" else "zstandard")
     codec = Codec("pickle", b"secret", compression=compression, compression_threshold=10)
     data = codec.dumps(entry_of(codec, "a" * 1000))
-    *fields, _ = HEADER.unpack_from(data)
-    body = data[HEADER.size + CRC.size :]
+    *fields, _ = HEADER.unpack_from(data, START)
+    payload = data[START + HEADER.size : -CRC.size]
     for promised in (0, 1, 999, 1000, 1002, 2**32 - 1):
-        header = HEADER.pack(*fields, promised)
-        forged = header + CRC.pack(zlib.crc32(body, zlib.crc32(header, zlib.crc32(b"")))) + body
+        forged = data[:START] + HEADER.pack(*fields, promised) + payload
+        forged += CRC.pack(zlib.crc32(forged))
         with pytest.raises(UnreadableEntry, match="instead of"):
             codec.loads(forged)
 
@@ -620,3 +618,21 @@ def test_a_value_nested_too_deep_is_no_crash() -> None:
     for serializer in SERIALIZERS:
         with pytest.raises(SerializationError):
             codec_of(serializer).freeze(deep)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("Content-Type", "text/html"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")],
+        [("X-Empty", ""), ("X-\u00fc", "\ud800")],
+        [("X-Broken", "a\nb: c")],
+    ],
+    ids=["none", "several", "any text", "a line's end"],
+)
+@pytest.mark.parametrize("status", ["200 OK", "[200]", "299 two\nlines"])
+def test_a_response_s_head_comes_back_as_it_was(headers: Any, status: str) -> None:
+    """Also one that is no proper head, as a response class of the application's own may have."""
+    stored = StoredResponse(status, tuple(headers), b"body\n\x00")
+    data = b"behind" + b"".join(dump_response(stored)) + b"before"
+    assert load_response(data, len(b"behind"), len(data) - len(b"before")) == stored
