@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from .redisdirect import drop_kept
+
 __all__ = [
     "FAILURES",
     "REDIRECTIONS",
@@ -107,6 +109,7 @@ def _drop_idle(client: Any) -> None:
     pool = getattr(client, "connection_pool", None)
     if pool is None:
         return
+    drop_kept(pool)
     try:
         pool.disconnect(inuse_connections=False)
     except TypeError:

@@ -6,9 +6,9 @@ A call goes through the breaker of the server, which knows whether it is worth a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .peers import Call, Peer
 from .rediscalls import Path, command_of, pipeline_functions
@@ -35,12 +35,12 @@ class OneServer(RedisBackend):
             again: Whether to send a command once more if a connection is lost; not where the
                 client does so itself.
         """
-        from .redisdirect import direct
+        from .redisdirect import Direct, direct
         from .redisfaults import attempt
 
         self._attempt = attempt
-        #: Sends a command that reads to the server.
-        self._ask = direct(read_client) if again else read_client.execute_command
+        itself = Direct(read_client.execute_command)
+        self._ask, self._give_back = direct(read_client) if again else itself
         self._writer = write_client
         self._reader = read_client
         for client in (write_client, read_client):
@@ -70,8 +70,10 @@ class OneServer(RedisBackend):
 
     @_read_client.setter
     def _read_client(self, client: Any) -> None:
+        from .redisdirect import Direct
+
         self._reader = client
-        self._ask = client.execute_command
+        self._ask, self._give_back = Direct(client.execute_command)
         keep_over_forks(client)
 
     @property
@@ -105,6 +107,7 @@ class OneServer(RedisBackend):
 
     def _read(self, command: str, name: bytes) -> int:
         client = self._reader
+        self._give_back()
         number: int = self._read_breaker.call(
             self._attempt, client, self._again, _told, client, command.upper(), name
         )
@@ -119,12 +122,14 @@ class OneServer(RedisBackend):
 
     def _do(self, *command: Any, again: bool = True) -> Any:
         client = self._writer
+        self._give_back()
         return self._write_breaker.call(
             self._attempt, client, again and self._again, _told, client, *command
         )
 
     def _do_all(self, commands: Sequence[Command], again: bool = True) -> list[Any]:
         client = self._writer
+        self._give_back()
         replies: list[Any] = self._write_breaker.call(
             self._attempt, client, again and self._again, _pipeline, client, commands
         )
@@ -197,7 +202,8 @@ def _checked_all(found: Any, names: Sequence[bytes]) -> list[bytes | None]:
 
 
 def _length(reply: object) -> int:
-    return len(reply) if isinstance(reply, Sized) else -1
+    # Not by whether it has a length, which takes as long as all the rest of this.
+    return len(cast("list[object]", reply)) if type(reply) is list else -1
 
 
 def _strange(reply: object) -> Exception:
