@@ -188,17 +188,22 @@ class Binder:
         named = zip(layout.names(bound), bound, strict=True)
         return encode_named(named, strict=strict, defaults=layout.default_names)
 
-    def encode_plain(self, args: tuple[Any, ...]) -> bytes | None:
-        """What :meth:`encode` makes of a call without keywords whose arguments are plain values.
+    def encode_plain(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes | None:
+        """What :meth:`encode` makes of a usual call whose arguments are plain values.
 
         Returns:
             ``None`` for any other call. Most calls of memoized functions are of this kind, and
             their hits should not pay for the rest.
         """
-        completion = self._completions.get(len(args))
-        if completion is None:
-            return None
-        bound = args + completion
+        if kwargs:
+            bound = self._inner.bind_named(args, kwargs)
+            if bound is None:
+                return None
+        else:
+            completion = self._completions.get(len(args))
+            if completion is None:
+                return None
+            bound = args + completion
         mask = self._inner.mask
         if mask is not None:
             bound = tuple(itertools.compress(bound, mask))
@@ -321,9 +326,15 @@ class _Layout:
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Any, ...] | None:
         """The usual calls of the usual signatures; ``None`` where more work is needed."""
-        if not kwargs:
-            completion = self.completions.get(len(args))
-            return None if completion is None else args + completion
+        if kwargs:
+            return self.bind_named(args, kwargs)
+        completion = self.completions.get(len(args))
+        return None if completion is None else args + completion
+
+    def bind_named(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Any, ...] | None:
+        """All the arguments of a usual call with keywords; ``None`` where more work is needed."""
         names, accepted = self.remaining.get(len(args), _NOTHING)
         if not kwargs.keys() <= accepted:
             return None

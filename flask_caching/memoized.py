@@ -127,7 +127,7 @@ class MemoizePolicy(DecoratorPolicy):
             # Asked at each call: applications put the user or the language into it.
             name = self.options.make_name(name)
             identity = frame(name) + identity
-        encoded = None if kwargs else self.binder.encode_plain(args)
+        encoded = self.binder.encode_plain(args, kwargs)
         if encoded is None:
             encoded = self._encoded(args, kwargs, state.config.key_strategy == "strict")
         return f"memo/{name}/{digest(identity + encoded, hash_method)}"

@@ -1282,16 +1282,23 @@ def test_witnesses_never_ring_a_false_alarm() -> None:
     assert witness_arguments((Plain(), 1), {}) != witness_arguments((Plain(), 2), {})
 
 
-@given(st.lists(st.none() | st.integers() | st.text() | st.floats() | st.lists(st.integers())))
-def test_plain_calls_are_encoded_alike_the_short_way(args: list[Any]) -> None:
+_VALUES = st.none() | st.integers() | st.text() | st.floats() | st.lists(st.integers())
+
+
+@given(st.lists(_VALUES, max_size=3), st.dictionaries(st.sampled_from("abcd"), _VALUES))
+def test_plain_calls_are_encoded_alike_the_short_way(
+    args: list[Any], kwargs: dict[str, Any]
+) -> None:
     """Or the short way says that it does not know."""
 
-    def function(a: Any, b: Any = 2) -> None: ...
+    def function(a: Any, b: Any = 2, *, c: Any = 3) -> None: ...
 
+    bound = dict(zip("ab", args, strict=False)) | kwargs
+    fits = len(args) < 3 and len(bound) == len(args) + len(kwargs) and "d" not in kwargs
     for ignored in ((), ("a",)):
         binder = Binder(function, ignored)
-        short = binder.encode_plain(tuple(args))
-        plain = all(type(value) is not list for value in args[len(ignored) :])
-        assert (short is not None) == (1 <= len(args) <= 2 and plain)
+        short = binder.encode_plain(tuple(args), kwargs)
+        plain = all(type(value) is not list for name, value in bound.items() if name not in ignored)
+        assert (short is not None) == (fits and "a" in bound and plain)
         if short is not None:
-            assert short == binder.encode(tuple(args), {}).data
+            assert short == binder.encode(tuple(args), kwargs).data
