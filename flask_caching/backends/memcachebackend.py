@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from ..byteform import MAGIC
 from ..entry import Entry, Form
 from ..errors import BackendError, RefusedEntry, UnreadableEntry
 from .base import NOTHING, SupportsLocks, SupportsTouch, normalize_timeout
@@ -134,12 +135,10 @@ class MemcachedBackend(WireBackend, SupportsTouch, SupportsLocks):
         additions = [store for store in stores if store is not None]
         entries: list[Entry | None] = []
         for first in range(0, len(keys) or 1, AT_ONCE):
-            names = {key: space.name(key) for key in keys[first : first + AT_ONCE]}
-            found = self._servers.add_and_fetch(space, additions, names.values())
-            entries += [
-                self._unpack_or_miss(key, found[names[key]])
-                for key in keys[first : first + AT_ONCE]
-            ]
+            portion = keys[first : first + AT_ONCE]
+            names = [space.name(key) for key in portion]
+            found = self._servers.add_and_fetch(space, additions, names)
+            entries += map(self._unpack_or_miss, portion, found)
             additions = []
         return entries
 
@@ -299,7 +298,7 @@ class MemcachedBackend(WireBackend, SupportsTouch, SupportsLocks):
         return digits
 
     def _unpack(self, key: str, data: bytes) -> Entry:
-        number = from_digits(data)
+        number = None if data.startswith(MAGIC) else from_digits(data)
         if number is None:
             return self.codec.loads(data, key)
         entry = Entry(Form.PLAIN, number, created_at=0.0)

@@ -112,7 +112,7 @@ class BinaryConnection:
     def send(self, ops: Sequence[Op]) -> None:
         """Send requests, connecting first where that has not been done."""
         opened = self._socket or self._open()
-        opened.sendall(b"".join([_REQUESTS[type(op)](op) for op in ops]))
+        opened.sendall(b"".join([part for op in ops for part in _REQUESTS[type(op)](op)]))
 
     def receive(self, ops: Sequence[Op]) -> list[Any]:
         """The replies to all of them."""
@@ -124,7 +124,7 @@ class BinaryConnection:
     def stats(self, about: bytes) -> dict[bytes, bytes]:
         """What the server tells of itself."""
         opened = self._socket or self._open()
-        opened.sendall(_request(_STAT, about))
+        opened.sendall(b"".join(_request(_STAT, about)))
         reader, told = Reader(opened, b"", self._link.timeout), dict[bytes, bytes]()
         while (reply := _reply(reader, _STAT)).key:
             told[reply.key] = reply.value
@@ -188,7 +188,8 @@ def _not_let_in(kind: Any, error: Any) -> Exception:
     return made
 
 
-# What each request is in the protocol's words.
+# What each request is in the protocol's words: in parts, so that a large value is copied once,
+# when all of them are joined.
 
 
 def _request(
@@ -198,27 +199,28 @@ def _request(
     value: bytes = b"",
     cas: int = 0,
     opaque: int = 0,
-) -> bytes:
+) -> tuple[bytes, ...]:
     size = len(extras) + len(name) + len(value)
     header = _HEADER.pack(_REQUEST, operation, len(name), len(extras), 0, 0, size, opaque, cas)
-    return b"".join((header, extras, name, value))
+    return header, extras, name, value
 
 
-def _fetch(op: Fetch) -> bytes:
+def _fetch(op: Fetch) -> tuple[bytes, ...]:
     # What is not there is passed over, but for the last.
     last = len(op.names) - 1
-    return b"".join(
-        _request(_GET if place == last else _GET_QUIETLY, name, opaque=place)
+    return tuple(
+        part
         for place, name in enumerate(op.names)
+        for part in _request(_GET if place == last else _GET_QUIETLY, name, opaque=place)
     )
 
 
-def _store(op: Store) -> bytes:
+def _store(op: Store) -> tuple[bytes, ...]:
     extras = _FLAGS_AND_EXPIRY.pack(client_flags(op.data), op.expires)
     return _request(_ADD if op.how == "add" else _SET, op.name, extras, op.data, op.cas)
 
 
-_REQUESTS: dict[type[Any], Callable[[Any], bytes]] = {
+_REQUESTS: dict[type[Any], Callable[[Any], tuple[bytes, ...]]] = {
     Fetch: _fetch,
     FetchOne: lambda op: _request(_GET, op.name),
     Exists: lambda op: _request(_GET, op.name),
@@ -322,14 +324,15 @@ def _reply(reader: Reader, *operations: int) -> _Reply:
         raise Garbled("memcached's reply makes no sense")
     if size > LARGEST_VALUE:
         raise Garbled("memcached's reply has no end")
-    body = reader.take(size)
+    # One after the other, so that a large value is not copied out of all three.
+    reader.take(extras)
+    name, value = reader.take(key), reader.take(size - extras - key)
     if status in _LOGIN_WANTED:
         error: Exception = _exceptions.InvalidCredentials(
             "memcached wants a user name and a password, or other ones", status
         )
         raise error
-    value = body[key + extras :] if key + extras else body
-    return _Reply(operation, status, opaque, cas, body[extras : extras + key], value)
+    return _Reply(operation, status, opaque, cas, name, value)
 
 
 def _yes_or_no(reply: _Reply, *no: int) -> bool:

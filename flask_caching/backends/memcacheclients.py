@@ -18,6 +18,7 @@ from ..parsing import describe
 from .memcachedump import Crawler
 from .memcachekeys import Space
 from .memcachelink import Link, Pool, label
+from .memcacheops import Fetch, Store
 from .memcachering import Ring
 from .memcacheservers import NamedOp, Servers
 from .memcachetext import TextConnection
@@ -72,7 +73,15 @@ class TextServers(Servers):
         return data
 
     def ask(self, space: Space, op: NamedOp, again: bool = True) -> Any:
-        return self.pool(op.name).ask((op,), again)[0]
+        return self.pool(op.name).lend(TextConnection.ask, again, op)
+
+    def add_and_fetch(
+        self, space: Space, additions: Sequence[Store], names: Sequence[bytes]
+    ) -> list[bytes | None]:
+        if additions or not names or len(self.pools) > 1:
+            return super().add_and_fetch(space, additions, names)
+        found: list[bytes | None] = self.pools[0].lend(TextConnection.ask, True, Fetch(names))
+        return found
 
     def item_limit(self, name: bytes) -> int | None:
         try:

@@ -194,7 +194,12 @@ class Pool:
             free.release()
 
     def _run(self, exchange: Callable[..., Any], again: bool, args: tuple[Any, ...]) -> Any:
-        connection = self._take(again)
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._make()
+        if not again:
+            connection = self._quiet(connection)
         try:
             answer = exchange(connection, *args)
         except BaseException as error:
@@ -208,16 +213,15 @@ class Pool:
         self.close()
         return self._run(exchange, False, args)
 
-    def _take(self, again: bool) -> Connection:
-        while True:
+    def _quiet(self, connection: Connection) -> Connection:
+        """A connection that is not known to be gone, for what may not be asked twice."""
+        while _has_news(connection):
+            connection.close()
             try:
                 connection = self._idle.pop()
             except IndexError:
                 return self._make()
-            # What may not be asked twice had better not be asked on a connection that is gone.
-            if again or not _has_news(connection):
-                return connection
-            connection.close()
+        return connection
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -284,21 +288,27 @@ class Part:
 
 def ask_all(parts: Sequence[Part]) -> None:
     """Ask several servers at once: all requests are sent before the first reply is read."""
+    if len(parts) == 1:
+        _ask(parts[0])
+        return
     # In the same order by all threads: who holds a connection to one server may have to wait for
     # one to the next.
-    waiting = sorted(parts, key=lambda part: id(part.pool)) if len(parts) > 1 else list(parts)
+    waiting = sorted(parts, key=lambda part: id(part.pool))
 
     def ask_next() -> None:
         while waiting:
             part = waiting.pop()
-            try:
-                # The others are asked within, unless this one fails before.
-                meanwhile = ask_next if waiting else None
-                part.replies = part.pool.ask(part.ops, part.again, meanwhile)
-            except Exception as error:
-                part.error = error
+            # The others are asked within, unless this one fails before.
+            _ask(part, ask_next if waiting else None)
 
     ask_next()
+
+
+def _ask(part: Part, meanwhile: Callable[[], None] | None = None) -> None:
+    try:
+        part.replies = part.pool.ask(part.ops, part.again, meanwhile)
+    except Exception as error:
+        part.error = error
 
 
 # A forked child must not write to the sockets of its parent.

@@ -33,6 +33,8 @@ __all__ = [
 #: Bytes that no memcached takes; more it might mistake for something else than a value.
 LARGEST_VALUE = 2**30
 
+#: Seconds by which the difference of two large floats may be wrong.
+_ROUNDING = 0.0005
 #: Seconds from which on memcached takes a number for a date.
 _MONTH = 60 * 60 * 24 * 30
 #: The last date that it takes for one.
@@ -151,8 +153,7 @@ def exptime(seconds: float, now: float) -> int:
         Seconds; or, over thirty days, the Unix time at which it expires; 0 for never, and for
         a date after 2038, which memcached would take for one long past.
     """
-    # The millisecond is what is left of a subtraction of two large floats.
-    whole = math.ceil(round(seconds, 3))
+    whole = math.ceil(seconds - _ROUNDING)
     if whole <= _MONTH:
         return max(whole, 1) if seconds else 0
     # memcached's own clock is late, by up to three seconds.

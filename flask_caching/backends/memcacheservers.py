@@ -109,8 +109,8 @@ class Servers:
         return replies
 
     def add_and_fetch(
-        self, space: Space, additions: Sequence[Store], names: Iterable[bytes]
-    ) -> dict[bytes, bytes | None]:
+        self, space: Space, additions: Sequence[Store], names: Sequence[bytes]
+    ) -> list[bytes | None]:
         """What names hold after the additions, in one round trip and all servers at once.
 
         Args:
@@ -148,7 +148,7 @@ class Servers:
                 # What became of an addition does not matter if something is there.
                 if isinstance(reply, Exception) and found.get(op.name) is None:
                     raise reply
-        return found
+        return [found[name] for name in names]
 
 
 def _portions(ops: Sequence[NamedOp]) -> Iterable[list[int]]:

@@ -117,8 +117,7 @@ class SpreadBackend(MemcachedBackend):
         if not manifest:
             return data
         names = manifest.names(space)
-        found = self._servers.add_and_fetch(space, (), names)
-        return manifest.joined([found[name] for name in names])
+        return manifest.joined(self._servers.add_and_fetch(space, (), names))
 
     # Writing.
 
@@ -130,9 +129,10 @@ class SpreadBackend(MemcachedBackend):
         manifest = Manifest.of(store.data, self.chunksize)
         if manifest.pieces > self.maxchunk:
             self._settled(space, store, self._too_large(len(store.data)))
+        starts = range(0, len(store.data), self.chunksize)
         ops: list[NamedOp] = [
-            Store(name, store.data[number * self.chunksize :][: self.chunksize], store.expires)
-            for number, name in enumerate(manifest.names(space))
+            Store(name, store.data[start : start + self.chunksize], store.expires)
+            for name, start in zip(manifest.names(space), starts, strict=True)
         ]
         if how == "set":
             ops += self._removals(space, self._servers.fetch(space, store.name))

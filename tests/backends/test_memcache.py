@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +37,7 @@ from flask_caching.backends.memcache import MemcachedCache
 from flask_caching.backends.memcachecounting import fits, from_digits, to_digits
 from flask_caching.backends.memcachekeys import Space
 from flask_caching.backends.memcachelink import label
-from flask_caching.backends.memcacheops import exptime
+from flask_caching.backends.memcacheops import Exists, Store, exptime
 from flask_caching.backends.memcachering import Ring
 from flask_caching.backends.memcachesettings import addresses
 from flask_caching.config import CacheConfig
@@ -74,6 +75,7 @@ class Sockets:
         rewrite: From what is sent to what arrives.
         instead: From what is sent to what is answered to it without sending it, if anything.
         before_recv: Called before each reading.
+        at_once: Bytes that arrive at once, at most.
     """
 
     AF_UNIX = socket.AF_UNIX
@@ -85,6 +87,7 @@ class Sockets:
         self.rewrite: Callable[[bytes], bytes] = bytes
         self.instead: Callable[[bytes], bytes] = lambda data: b""
         self.before_recv: Callable[[], object] = bool
+        self.at_once = 1 << 20
 
     def create_connection(self, address: tuple[str, int], timeout: float | None) -> Any:
         self.opened += 1
@@ -108,7 +111,7 @@ class _Socket:
         self._module.said.append((self._port, "recv"))
         self._module.before_recv()
         answer, self._answer = self._answer, b""
-        return answer or self._real.recv(size)
+        return answer or self._real.recv(min(size, self._module.at_once))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -606,6 +609,54 @@ def test_a_reply_that_is_cut_anywhere(
         with pytest.raises(OSError):  # noqa: PT011
             backend.inc("n")
         assert honest.get("n") == before + 1, "a count is not sent twice"
+
+
+def test_a_reply_in_pieces(memcached_server: MemcachedServer) -> None:
+    """However it arrives, and whatever looks like protocol in the values: they are right."""
+    sockets = Sockets()
+    backend = make(memcached_server, socket_module=sockets)
+    values = {
+        "one": "\r\nEND\r\n",
+        "two": "VALUE two 0 3\r\none\r\nEND\r\n" * 3,
+        "three": "",
+        "four": "\r",
+    }
+    backend.set_many(values)
+    backend.inc("five", 5)
+    for sockets.at_once in range(1, 200):
+        assert [backend.get(key) for key in values] == list(values.values())
+        assert backend.get_many(*values, "none", "five") == [*values.values(), None, 5]
+        assert backend.touch("five") is True
+        assert backend.set("six", 6) is True
+    assert sockets.opened == 1
+
+
+def copies(call: Callable[[], object], size: int) -> float:
+    """How often a value of so many bytes is held at the same time, at most, during a call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1] / size
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_value_is_copied_once(memcached_server: MemcachedServer) -> None:
+    """To be sent, and to be put together of what arrived: no copy beyond these."""
+    servers, space = make(memcached_server)._servers, Space("")
+    data = b"x" * 1_000_000
+    store = Store(b"large", data, 100)
+    for write in (
+        lambda: servers.ask(space, store),
+        lambda: servers.ask_each(space, [store, Exists(b"large")]),
+    ):
+        assert copies(write, len(data)) < 1.2
+    for read in (
+        lambda: servers.fetch(space, b"large"),
+        lambda: servers.add_and_fetch(space, (), [b"large", b"none"]),
+    ):
+        assert copies(read, len(data)) < 2.2
+    assert servers.fetch(space, b"large") == data
 
 
 def test_a_late_reply_is_nobodys(

@@ -19,13 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proxies import LyingProxy
 from servers import HOST, MemcachedServer, SaslMemcachedServer, free_port
-from test_memcache import Sockets, together, without_client
+from test_memcache import Sockets, copies, together, without_client
 
 from flask_caching import Cache
 from flask_caching.backends.base import RESERVED
 from flask_caching.backends.loading import load_backend
 from flask_caching.backends.memcache import SASLMemcachedCache, SpreadSASLMemcachedCache
 from flask_caching.backends.memcachegenerations import GenerationServers
+from flask_caching.backends.memcacheops import Store
 from flask_caching.backends.memcachespread import Manifest
 from flask_caching.config import CacheConfig
 from flask_caching.entry import Entry, Form
@@ -555,6 +556,16 @@ def test_a_value_over_the_limit(sasl_memcached: SaslMemcachedServer) -> None:
         assert refused.value.reason == "too_large"
         assert backend.get("key") is None
     assert sockets.opened == 1
+
+
+def test_a_large_value_is_copied_once(sasl_memcached: SaslMemcachedServer) -> None:
+    """To be sent, and to be put together of what arrived: no copy beyond these."""
+    backend = make(sasl_memcached)
+    servers, space = backend._servers, backend._current()
+    name, data = space.name("large"), b"x" * 1_000_000
+    assert copies(lambda: servers.ask(space, Store(name, data, 100)), len(data)) < 1.2
+    assert copies(lambda: servers.fetch(space, name), len(data)) < 2.2
+    assert servers.fetch(space, name) == data
 
 
 # Values in pieces.
