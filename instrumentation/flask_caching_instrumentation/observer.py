@@ -166,8 +166,8 @@ class Instrumentation(Counting):
         cache, backend = self._common
         numbers = self._recorder.read()
         numbers["distinct_keys"] = {
-            labels: count
-            for labels, count in self._collector.distinct_keys().items()
+            labels: row[0]
+            for labels, row in self._collector.distinct_keys().items()
             if self._recorder.asks(labels[:-1])
         }
         return {"cache": cache, "backend": backend, **summarize(numbers)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,15 @@ Numbers = Callable[..., dict[tuple[str, ...], float]]
 def registry() -> CollectorRegistry:
     """A metrics registry that only this test uses."""
     return CollectorRegistry()
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ import pytest
 
 from flask_caching.backends.filelocks import Locked
 from flask_caching.observer import faults
-from flask_caching_instrumentation.distinct import cardinality, sketchfile
+from flask_caching_instrumentation.distinct import cardinality, memorysketches, sketchfile
 from flask_caching_instrumentation.distinct.cardinality import (
     LIMIT,
     WINDOWS,
@@ -33,7 +33,7 @@ from flask_caching_instrumentation.distinct.cardinality import (
     SeenKeys,
     SketchStore,
 )
-from flask_caching_instrumentation.distinct.hyperloglog import REGISTERS, locate, place
+from flask_caching_instrumentation.distinct.hyperloglog import REGISTERS, estimate_of, locate, place
 from flask_caching_instrumentation.distinct.sketches import FRESH, RINGS, SPARSE_LIMIT
 
 #: A moment at which a slot of each ring begins.
@@ -171,6 +171,47 @@ def test_what_was_learnt_counts_while_it_is_fresh(store: SketchStore) -> None:
     assert store.unlearnt(NOW + 30, 20) == [ABOUT, INDEX]
 
 
+def test_an_estimate_is_made_again_only_where_something_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key was recorded, or a slot ended."""
+    made: list[Any] = []
+
+    def counting(ranks: Any) -> float:
+        made.append(ranks)
+        return estimate_of(ranks)
+
+    monkeypatch.setattr(memorysketches, "estimate_of", counting)
+    store = MemorySketches()
+    record(store, range(300), labels=INDEX)
+    record(store, range(3), labels=ABOUT)
+    of(store)
+    assert len(made) == 4
+    assert of(store, NOW + 59, ABOUT) == (3, 3)
+    assert len(made) == 4
+    record(store, range(4), NOW + 59, ABOUT)
+    assert of(store, NOW + 59, ABOUT) == (4, 4)
+    assert len(made) == 6
+    of(store, NOW + 60)
+    assert len(made) == 10
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_estimates_that_are_kept_are_those_that_would_be_made_anew(path: Path, seed: int) -> None:
+    """Few keys and many, asked for or not in between, over slots that end."""
+    chance = random.Random(seed)
+    memory, file = MemorySketches(), FileSketches(path)
+    now = NOW
+    for _ in range(120):
+        now += chance.choice([0, 1, 20, 61, 400])
+        first = chance.randrange(1000)
+        keys = range(first, first + chance.choice([0, 1, 3, 40, 400]))
+        for store in (memory, file):
+            record(store, keys, now)
+        if chance.random() < 0.6:
+            assert of(memory, now) == of(file, now)
+
+
 def test_memory_is_given_back() -> None:
     """A label set can be forgotten; one that is not there as well."""
     store = MemorySketches()
@@ -185,9 +226,10 @@ def test_slots_that_are_over_take_no_memory() -> None:
     store = MemorySketches()
     for minute in range(70):
         record(store, range(1000 * minute, 1000 * minute + 1000), NOW + 60 * minute)
-    assert [len(kept) for kept in store._kept[INDEX].rings] == [ring.length for ring in RINGS]
+    windows = store._kept[INDEX].windows
+    assert [len(window.slots) for window in windows] == [ring.length for ring in RINGS]
     store.record(INDEX, [], NOW + 60 * 100)
-    assert [len(kept) for kept in store._kept[INDEX].rings] == [0, 6]
+    assert [len(window.slots) for window in windows] == [0, 6]
     assert of(store, NOW + 60 * 100)[1] == pytest.approx(30_000, rel=0.03)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import threading
 
@@ -64,6 +65,80 @@ def test_a_scrape_during_writes_never_goes_backwards():
         seen.append(lookups(recorder))
     assert seen == sorted(seen)
     assert seen[-1] == 40_000
+
+
+def test_readers_at_once_each_see_sums_of_one_moment(eager_threads):
+    """Whoever else reads, counts, or makes series meanwhile."""
+    collector = Collector("t")
+    recorder = collector.open()
+    seen: list[list[float]] = [[] for _ in range(3)]
+
+    def read(sums: list[float]) -> None:
+        while not sums or sums[-1] < 3 * 500:
+            rows = collector.counted().get("lookups_total", {})
+            sums.append(sum(row[0] for row in rows.values()))
+
+    def write(number: int) -> None:
+        for each in range(500):
+            recorder.counter("lookups_total", *HIT[:3], f"{number}/{each % 50}", "hit")()
+
+    threads = [threading.Thread(target=read, args=(sums,)) for sums in seen]
+    threads += [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for sums in seen:
+        assert sums == sorted(sums)
+        assert sums[-1] == 3 * 500
+
+
+def test_a_family_that_did_not_change_is_the_same_object_at_the_next_reading():
+    """One that did is another, and what was read before stays as it was."""
+    recorder = Collector("t").open()
+    add = recorder.counter("lookups_total", *HIT)
+    recorder.counter("bypasses_total", *HIT[:4], "unless")
+    before = recorder._book.read()
+    add()
+    after = recorder._book.read()
+    assert after["bypasses_total"] is before["bypasses_total"]
+    assert (before["lookups_total"], after["lookups_total"]) == ({HIT: [0]}, {HIT: [1]})
+
+
+def test_a_reading_in_the_middle_of_making_a_series_does_not_hide_it():
+    """A destructor may read between a series' place and its name."""
+    recorder = Collector("t").open()
+    book = recorder._book
+    allocate = book.cells.allocate
+
+    def allocate_and_read(count: int) -> int:
+        place = allocate(count)
+        assert HIT not in book.read().get("lookups_total", {})
+        return place
+
+    book.cells.allocate = allocate_and_read
+    recorder.counter("lookups_total", *HIT)
+    assert lookups(recorder) == 0
+
+
+def test_nobody_waits_while_rows_are_added_up(monkeypatch):
+    """The lock is free again when the sums begin: there may be many threads."""
+    from flask_caching_instrumentation.metrics import cells
+
+    recorder = Collector("t").open()
+    recorder.counter("lookups_total", *HIT)()
+    summed = []
+
+    def compress(*arguments):
+        taker = threading.Thread(target=recorder.counter, args=("lookups_total", *HIT), daemon=True)
+        taker.start()
+        taker.join(10)
+        summed.append(not taker.is_alive())
+        return itertools.compress(*arguments)
+
+    monkeypatch.setattr(cells, "compress", compress)
+    assert lookups(recorder) == 1
+    assert summed == [True]
 
 
 def test_rows_of_ended_threads_are_folded():

@@ -18,7 +18,6 @@ from flask_caching_instrumentation.distinct.hyperloglog import (
     REGISTERS,
     digest,
     estimate,
-    estimate_sparse,
     locate,
     place,
     union,
@@ -76,7 +75,7 @@ def test_a_few_keys_are_counted_exactly(number: int) -> None:
     """Up to some dozens, rounded."""
     keys = [f"view//about/{each}" for each in range(number)]
     assert round(estimate(sketch_of(keys))) == number
-    assert round(estimate_sparse(dict(map(locate, keys)))) == number
+    assert round(estimate(dict(map(locate, keys)))) == number
 
 
 def test_nothing_leans_to_one_side() -> None:
@@ -150,4 +149,4 @@ def test_damage_is_no_error(pattern: bytes) -> None:
 def test_a_full_sketch_is_more_than_can_be_told() -> None:
     """No division by zero, and nothing infinite."""
     assert estimate(bytes([HIGHEST_RANK]) * REGISTERS) == 2.0**64
-    assert estimate(EMPTY) == estimate_sparse({}) == 0
+    assert estimate(EMPTY) == estimate({}) == 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
+import threading
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +17,9 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 
 from flask_caching.backends.simplecache import SimpleCache
 from flask_caching.observer import Collision, Load, Target
+from flask_caching_instrumentation.metrics.catalogue import family
 from flask_caching_instrumentation.metrics.collector import collector_for
-from flask_caching_instrumentation.metrics.rendering import OwnFamily, render
+from flask_caching_instrumentation.metrics.rendering import OwnFamily, Texts, render
 
 ACCEPTS = [
     "",
@@ -64,6 +68,21 @@ def count_something(observer, look_up, rng: random.Random) -> None:
         if rng.random() < 0.7:
             example = {"trace_id": rng.choice(UGLY), "span_id": f"{rng.random()}"}
             recorder.exemplify("operation_duration_seconds", labels, seconds, example, 1.5)
+
+
+def look_up_all(busy) -> None:
+    """One more lookup for each cache."""
+    for observer in busy.observers:
+        observer.stored(Target("view", UGLY[0]), "stored", "")
+
+
+def bare(page: bytes) -> list[bytes]:
+    """Its lines without exemplars, but for those of the process."""
+    return [
+        line.split(b" # {")[0]
+        for line in page.split(b"\n")
+        if b"flask_caching_" in line or b"elsewhere_" in line
+    ]
 
 
 @pytest.fixture
@@ -128,12 +147,13 @@ def test_the_endpoint_serves_that_page(app, busy):
 
 
 def test_our_families_are_not_written_anew(busy, look_up):
-    """After the first scrape the encoder sees none of our samples, and all that are not ours."""
+    """After the first scrape the encoder sees none of our families, and all that are not ours."""
     seen: list[str] = []
     encode, content_type = choose_encoder("")
 
     def spy(registry) -> bytes:
-        seen.extend(sample.name for each in registry.collect() for sample in each.samples)
+        for each in registry.collect():
+            seen.extend([each.name, *(sample.name for sample in each.samples)])
         return encode(registry)
 
     render(busy.registry, spy, content_type)
@@ -145,16 +165,61 @@ def test_our_families_are_not_written_anew(busy, look_up):
     assert {"before_total", "after_bucket", "after_sum"} <= set(seen)
 
 
-def test_series_go_with_their_application(busy):
-    """Of the page, and of what is kept for it."""
+@pytest.mark.parametrize("accept", ACCEPTS[:4])
+def test_series_go_with_their_application(busy, accept):
+    """Of the page, and of what is kept for it; their exemplars as well."""
     texts = collector_for(busy.registry, "elsewhere")._texts
-    assert b"elsewhere_lookups_total{" in assert_same(busy.registry, "")
-    assert any(texts.values())
+    assert b"elsewhere_lookups_total{" in assert_same(busy.registry, accept)
+    assert any(kept["elsewhere_lookups"].texts for kept in texts.values())
     busy.observers.pop()
     busy.stores.pop()
     gc.collect()
-    assert b"elsewhere_lookups_total{" not in assert_same(busy.registry, "")
-    assert not any(kept for kept in texts.values() if kept.get("elsewhere_lookups"))
+    assert b"elsewhere_lookups_total{" not in assert_same(busy.registry, accept)
+    assert not any(kept["elsewhere_lookups"].texts for kept in texts.values())
+
+
+@pytest.mark.parametrize("accept", ACCEPTS[::2])
+def test_any_number_is_written_as_the_encoder_does(accept):
+    """In each place of a series, and one after another in the same series."""
+    numbers = [0, 1, True, 12.0, 0.1, 1e-7, 1e-300, 999_999.0, 999_999.9999999, 1e6, 1234567.5]
+    numbers += [2.0**53, 1e16, 1e17, 1e300, -0.0, -1.0, -1e7, math.inf, -math.inf, math.nan]
+    texts: Texts = {}
+    label, buckets = ("main", "simple"), len(family("load_duration_seconds").buckets) + 1
+
+    def families(number: float) -> list[OwnFamily]:
+        return [
+            OwnFamily("t", family(name), {(*label, *more): row}, {}, texts)
+            for name, more, row in [
+                ("entries", (), [number]),
+                ("evictions_total", ("full",), [number]),
+                ("load_duration_seconds", ("view", "sum", "ok"), [1.0] * buckets + [number]),
+                ("load_duration_seconds", ("view", "all", "ok"), [number] * (buckets + 1)),
+            ]
+        ]
+
+    for number in numbers:
+        assert_same(SimpleNamespace(collect=partial(families, number)), accept)
+
+
+def test_scrapes_that_meet_are_whole(busy, eager_threads):
+    """Each shows every series, in the format that it asked for, while numbers change."""
+    pages: list[tuple[str, bytes]] = []
+
+    def scrape(accept: str) -> None:
+        encode, content_type = choose_encoder(accept)
+        pages.extend((accept, render(busy.registry, encode, content_type)) for _ in range(6))
+
+    threads = [threading.Thread(target=scrape, args=(accept,)) for accept in ACCEPTS[:3] * 2]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        look_up_all(busy)
+    assert len(pages) == 36
+    for accept, page in pages:
+        final = assert_same(busy.registry, accept)
+        assert [line.rsplit(b" ", 1)[0] for line in bare(page)] == [
+            line.rsplit(b" ", 1)[0] for line in bare(final)
+        ]
 
 
 def test_what_is_kept_is_bounded(busy):

@@ -7,8 +7,8 @@ runs a few times a second, or a scrape (:meth:`DistinctKeys.drain`). What is rem
 forgotten once a minute, when the shortest slot of a window ends, so that a key that is asked for
 all the time is counted in the next slot as well.
 
-Where the counts are kept: :mod:`.sketches` for one process, :mod:`.sketchfile` for the workers of
-a machine; :mod:`.serversketches` adds the other machines.
+Where the counts are kept: :mod:`.memorysketches` for one process, :mod:`.sketchfile` for the
+workers of a machine; :mod:`.serversketches` adds the other machines.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from flask_caching.observer import report_fault
 
 from ..metrics.catalogue import LabelSet
 from .hyperloglog import digest, place
+from .memorysketches import MemorySketches
 from .serversketches import ServerSketches
-from .sketches import RINGS, WINDOWS, MemorySketches, SketchStore
+from .sketches import RINGS, WINDOWS, SketchStore
 from .sketchfile import FileSketches
 
 __all__ = [
@@ -181,6 +182,9 @@ class DistinctKeys:
         for labels, seen in targets:
             if ended:
                 seen.clear()
+            # Once in each slot even without a key: a file that was removed knows of nobody.
+            if not seen.waiting and self._recorded.get(labels) == slot:
+                continue
             try:
                 self._count(labels, seen.take(), slot, now)
             except Exception as fault:
@@ -210,9 +214,6 @@ class DistinctKeys:
         return self._is_sending()
 
     def _count(self, labels: LabelSet, hashes: list[bytes], slot: int, now: float) -> None:
-        # Once in each slot even without a key: a file that was removed knows of nobody.
-        if not hashes and self._recorded.get(labels) == slot:
-            return
         self._store.record(labels, [place(hashed) for hashed in hashes], now)
         self._recorded[labels] = slot
         if self.server is not None and hashes:

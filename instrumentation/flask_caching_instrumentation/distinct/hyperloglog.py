@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -24,9 +24,10 @@ __all__ = [
     "PRECISION",
     "REGISTERS",
     "Place",
+    "count_ranks",
     "digest",
     "estimate",
-    "estimate_sparse",
+    "estimate_of",
     "locate",
     "place",
     "union",
@@ -98,40 +99,45 @@ def union_all(sketches: Iterable[bytes | bytearray]) -> bytes:
     return merged.to_bytes(REGISTERS, "little")
 
 
-def estimate(registers: bytes | bytearray) -> float:
-    """About how many different keys a sketch has seen.
+def estimate(sketch: bytes | bytearray | Mapping[int, int]) -> float:
+    """About how many different keys a sketch has seen; ``sketch`` is as for :func:`count_ranks`."""
+    return estimate_of(count_ranks(sketch))
+
+
+def count_ranks(sketch: bytes | bytearray | Mapping[int, int]) -> list[int]:
+    """How many registers have each rank.
+
+    Args:
+        sketch: All registers, or those above zero with their ranks.
+    """
+    ranks = [0] * (HIGHEST_RANK + 1)
+    if isinstance(sketch, Mapping):
+        left = REGISTERS - len(sketch)
+        for rank in sketch.values():
+            ranks[rank] += 1
+    else:
+        left = len(sketch)
+        for rank in range(HIGHEST_RANK + 1):
+            ranks[rank] = count = sketch.count(rank)
+            left -= count
+            if not left:
+                break
+    # What is no rank comes from a damaged file, and tells nothing.
+    ranks[0] += left
+    return ranks
+
+
+def estimate_of(ranks: Sequence[int]) -> float:
+    """About how many different keys a sketch has seen with so many registers of each rank.
 
     The improved estimator of Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog
     sketches" (arXiv:1702.01284, 2017), algorithm 6: it is unbiased from none to the end of what
     64 bits can tell, without tables and without a change of method on the way.
     """
-    left = len(registers)
-    numbers = [0] * (HIGHEST_RANK + 1)
-    for rank in range(HIGHEST_RANK + 1):
-        numbers[rank] = count = registers.count(rank)
-        left -= count
-        if not left:
-            break
-    # What is no rank comes from a damaged file, and tells nothing.
-    numbers[0] += left
-    return _estimate(numbers)
-
-
-def estimate_sparse(ranks: Mapping[int, int]) -> float:
-    """:func:`estimate` of a sketch of which only the registers above zero are given."""
-    numbers = [0] * (HIGHEST_RANK + 1)
-    for rank in ranks.values():
-        numbers[rank] += 1
-    numbers[0] += REGISTERS - len(ranks)
-    return _estimate(numbers)
-
-
-def _estimate(numbers: list[int]) -> float:
-    """The estimate from how many registers have each rank."""
-    total = REGISTERS * _tau(1 - numbers[HIGHEST_RANK] / REGISTERS)
-    for rank in range(_RANKED_BITS, 0, -1):
-        total = 0.5 * (total + numbers[rank])
-    total += REGISTERS * _sigma(numbers[0] / REGISTERS)
+    total = REGISTERS * _tau(1 - ranks[HIGHEST_RANK] / REGISTERS)
+    for number in ranks[_RANKED_BITS:0:-1]:
+        total = 0.5 * (total + number)
+    total += REGISTERS * _sigma(ranks[0] / REGISTERS)
     # All registers full: more keys than there are hashes.
     return _ALPHA * REGISTERS**2 / total if total else math.ldexp(1.0, 8 * _HASH_BYTES)
 

@@ -5,16 +5,17 @@ a new one takes the place of the oldest. An estimate is of the union of the slot
 the window: the current one, which has only begun, and as many whole ones as the window is long.
 So it looks back over the window at least, and over one slot more at most: 5 to 6 minutes, and 60
 to 65.
+
+What stores of sketches have in common; :mod:`.memorysketches` keeps them in one process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from ..forksafe import ForkSafeLock
 from ..metrics.catalogue import LabelSet
-from .hyperloglog import REGISTERS, Place, estimate, estimate_sparse, union_all
+from .hyperloglog import REGISTERS, Place, estimate, union_all
 
 __all__ = [
     "FRESH",
@@ -24,12 +25,12 @@ __all__ = [
     "WINDOWS",
     "Estimates",
     "Learnt",
-    "MemorySketches",
     "Ring",
     "Sketch",
     "SketchStore",
     "absorb",
     "estimate_union",
+    "merge",
     "oldest_first",
     "show",
 ]
@@ -102,8 +103,8 @@ def _raise_full(sketch: bytearray, places: Iterable[Place]) -> None:
             sketch[register] = rank
 
 
-def estimate_union(sketches: Iterable[Sketch]) -> float:
-    """About how many different keys the sketches have seen together, a whole number."""
+def merge(sketches: Iterable[Sketch]) -> Sketch:
+    """A new sketch of everything that any of the sketches has seen."""
     few: dict[int, int] = {}
     full: list[bytearray] = []
     for sketch in sketches:
@@ -112,10 +113,15 @@ def estimate_union(sketches: Iterable[Sketch]) -> float:
         else:
             full.append(sketch)
     if not full:
-        return float(round(estimate_sparse(few)))
+        return few
     merged = bytearray(union_all(full))
     _raise_full(merged, few.items())
-    return float(round(estimate(merged)))
+    return merged
+
+
+def estimate_union(sketches: Iterable[Sketch]) -> float:
+    """About how many different keys the sketches have seen together, a whole number."""
+    return float(round(estimate(merge(sketches))))
 
 
 class SketchStore(Protocol):
@@ -183,96 +189,6 @@ def oldest_first(
 NEVER_LEARNT: Final = Learnt(0.0, ())
 
 
-class _Kept:
-    """What is kept of one label set: for each ring, slot number and sketch by position."""
-
-    __slots__ = ("learnt", "rings")
-
-    def __init__(self) -> None:
-        self.learnt = NEVER_LEARNT
-        self.rings: list[dict[int, tuple[int, Sketch]]] = [{} for _ in RINGS]
-
-    def add(self, places: Sequence[Place], now: float) -> None:
-        for ring, kept in zip(RINGS, self.rings, strict=True):
-            slot = ring.slot(now)
-            before, sketch = kept.get(slot % ring.length, (slot, {}))
-            # Any other number is of a slot that is over, or was never there.
-            kept[slot % ring.length] = slot, absorb(sketch if before == slot else {}, places)
-
-    def drop_old(self, now: float) -> None:
-        """Give back the memory of slots that have left their window."""
-        for ring, kept in zip(RINGS, self.rings, strict=True):
-            first = ring.slots(now).start
-            for position in [each for each, (slot, _) in kept.items() if slot < first]:
-                del kept[position]
-
-    def sketches(self, now: float) -> list[list[Sketch]]:
-        """Copies of those in each window."""
-        found: list[list[Sketch]] = []
-        for ring, kept in zip(RINGS, self.rings, strict=True):
-            slots = ring.slots(now)
-            found.append([sketch.copy() for slot, sketch in kept.values() if slot in slots])
-        return found
-
-
-class MemorySketches:
-    """The sketches of one process (see :class:`SketchStore`).
-
-    A label set takes up to 311 KiB, and a few where fewer than 128 keys are looked up in a slot.
-    A forked child goes on with a copy.
-    """
-
-    def __init__(self) -> None:
-        self._lock = ForkSafeLock()
-        self._kept: dict[LabelSet, _Kept] = {}
-
-    def record(self, labels: LabelSet, places: Sequence[Place], now: float) -> None:
-        with self._lock:
-            kept = self._kept.get(labels)
-            if kept is None:
-                kept = self._kept[labels] = _Kept()
-            kept.drop_old(now)
-            if places:
-                kept.add(places, now)
-
-    def estimates(self, now: float) -> Estimates:
-        found: Estimates = {}
-        # The lock is held for one label set at a time: adding up takes longer than counting.
-        for labels, kept in list(self._kept.items()):
-            with self._lock:
-                learnt, windows = kept.learnt, kept.sketches(now)
-            for labelled, number in show(labels, learnt, windows, now):
-                found[labelled] = number
-        return found
-
-    def learn(self, labels: LabelSet, counts: Sequence[float], now: float) -> None:
-        with self._lock:
-            kept = self._kept.get(labels)
-            if kept is not None:
-                kept.learnt = Learnt(now, tuple(counts))
-
-    def unlearnt(self, now: float, seconds: float) -> list[LabelSet]:
-        learnt = ((labels, kept.learnt) for labels, kept in list(self._kept.items()))
-        return oldest_first(learnt, now, seconds)
-
-    def forget(self, labels: LabelSet) -> None:
-        """Give back the memory of a label set that nobody asks for any more."""
-        with self._lock:
-            self._kept.pop(labels, None)
-
-
-def show(
-    labels: LabelSet, learnt: Learnt, windows: Iterable[Iterable[Sketch]], now: float
-) -> Iterator[tuple[tuple[str, ...], float]]:
-    """The estimates of one label set, window by window.
-
-    Args:
-        labels: Whose.
-        learnt: What was counted on all machines together.
-        windows: The sketches in each window, in the order of :data:`RINGS`.
-        now: Unix time.
-    """
-    fresh = learnt.is_younger(FRESH, now)
-    for number, (ring, sketches) in enumerate(zip(RINGS, windows, strict=True)):
-        count = learnt.counts[number] if fresh else estimate_union(sketches)
-        yield (*labels, ring.window), count
+def show(labels: LabelSet, counts: Iterable[float]) -> Estimates:
+    """The estimates of one label set, from those in the order of :data:`RINGS`."""
+    return {(*labels, ring.window): count for ring, count in zip(RINGS, counts, strict=True)}

@@ -36,6 +36,7 @@ from flask_caching.observer import report_fault
 from ..metrics.catalogue import LabelSet
 from .hyperloglog import HIGHEST_RANK, REGISTERS, Place
 from .sketches import (
+    FRESH,
     RINGS,
     SPARSE_LIMIT,
     Estimates,
@@ -43,6 +44,7 @@ from .sketches import (
     Ring,
     Sketch,
     absorb,
+    estimate_union,
     oldest_first,
     show,
 )
@@ -194,10 +196,9 @@ class _Record:
             sketch = self._sketch(position, slot) if slot.number == number else {}
             self._keep(position, number, absorb(sketch, places))
 
-    def windows(self, now: float) -> Iterator[Iterator[Sketch]]:
-        """The sketches in each window."""
-        for ring in RINGS:
-            yield self._window(ring, now)
+    def estimates(self, now: float) -> list[float]:
+        """Different keys in each window."""
+        return [estimate_union(self._window(ring, now)) for ring in RINGS]
 
     def _window(self, ring: Ring, now: float) -> Iterator[Sketch]:
         for number in ring.slots(now):
@@ -280,9 +281,10 @@ class FileSketches:
         try:
             with closing(_File(self._path)) as file:
                 for record in _all_records(file):
-                    labels = record.labels
+                    labels, learnt = record.labels, record.learnt
                     if labels is not None:
-                        found.update(show(labels, record.learnt, record.windows(now), now))
+                        fresh = learnt.is_younger(FRESH, now)
+                        found |= show(labels, learnt.counts if fresh else record.estimates(now))
         except FileNotFoundError:
             return found
         except OSError as fault:

@@ -15,6 +15,7 @@ import threading
 import weakref
 from bisect import bisect_left
 from collections import deque
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from ..forksafe import ForkSafeLock
@@ -44,7 +45,9 @@ class Cells:
         """Hand out ``count`` places in a row that begin at zero; returns the first."""
         with lock:
             first = self.size
-            self.size += count
+            # In this order: no row is ever longer than the common one.
+            self._folded.extend([0.0] * count)
+            self.size = first + count
             return first
 
     def open_row(self, owner: _Owner) -> Row:
@@ -63,34 +66,33 @@ class Cells:
         return row
 
     def add(self, place: int, amount: float) -> None:
-        """Add to a place, for what is counted in batches."""
-        with lock:
-            self._folded.extend([0] * (place + 1 - len(self._folded)))
-            self._folded[place] += amount
+        """Add to a place, for what is counted in batches; called with the lock."""
+        self._folded[place] += amount
 
     def totals(self) -> Row:
         """The sum of all rows, as long as the places handed out."""
         with lock:
             self._fold()
-            sums = [0.0] * self.size
-            for row in (self._folded, *(row for row, _ in self._rows.values())):
-                # A copy in one step, while the row's own thread goes on writing.
-                for place, number in enumerate(row[:]):
-                    if number:
-                        sums[place] += number
-            return sums
+            # A copy in one step each, while the row's own thread goes on writing.
+            sums = self._folded[:]
+            rows = [row[:] for row, _ in self._rows.values()]
+        # Nobody waits for the sums. There may be many threads and thousands of places; but most
+        # are zero, since what is frequent is counted in batches.
+        for row in rows:
+            for place in compress(range(len(row)), row):
+                sums[place] += row[place]
+        return sums
 
     def zero(self) -> None:
         """Begin anew, in a forked child that has no other threads: the counts are the parent's."""
         with lock:
             self._fold()
             for row in (self._folded, *(row for row, _ in self._rows.values())):
-                row[:] = [0] * len(row)
+                row[:] = [0.0] * len(row)
 
     def _fold(self) -> None:
         while self._ended:
             row, _ = self._rows.pop(self._ended.popleft())
-            self._folded.extend([0] * (len(row) - len(self._folded)))
             for place, number in enumerate(row):
                 self._folded[place] += number
 

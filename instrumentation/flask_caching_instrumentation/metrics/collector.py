@@ -36,7 +36,7 @@ from .catalogue import (
 from .cells import Local, lock
 from .recorder import Book, Recorder
 from .rendering import OwnFamily, Texts, bare_metric
-from .rows import Row, Sums, add_row
+from .rows import Row, Sums, add_rows, joined
 from .watched import Watched
 
 __all__ = [
@@ -78,7 +78,7 @@ class Collector:
         self._carrier = carrier
         self._books: dict[int, tuple[Book, weakref.ref[Local]]] = {}
         self._ended: deque[int] = deque()
-        self._left: Sums = {}
+        self._left: dict[Child, Row] = {}
         self._texts: Texts = {}
 
     def open(self) -> Recorder:
@@ -131,16 +131,16 @@ class Collector:
         """
         sums = {**self._living(), **process_numbers()}
         if distinct:
-            for labels, number in self.distinct_keys().items():
-                sums["distinct_keys", labels] = [number]
+            sums["distinct_keys"] = self.distinct_keys()
         return sums
 
     def counted(self) -> Sums:
         """All that was counted in this process, by ended applications too, and its own gauges."""
-        books, sums = self._snapshot()
+        books, left = self._snapshot()
+        sums: Sums = {}
         for book in books:
-            for child, row in book.read(shared=False).items():
-                add_row(sums, child, row)
+            add_rows(sums, book.read(shared=False))
+        add_rows(sums, left)
         return sums
 
     def watched(self) -> list[Watched]:
@@ -148,7 +148,7 @@ class Collector:
         books, _ = self._snapshot()
         return [each for book in books for each in book.watched() if each.shared]
 
-    def distinct_keys(self) -> dict[LabelSet, float]:
+    def distinct_keys(self) -> dict[LabelSet, Row]:
         """Different keys by label set and window, of those that a living application asks for."""
         try:
             self.drain()
@@ -159,7 +159,7 @@ class Collector:
         for book in self._snapshot()[0]:
             asked |= book.asked
         estimates = self.sketches.estimates(time.time())
-        return {labels: number for labels, number in estimates.items() if labels[:-1] in asked}
+        return {labels: [number] for labels, number in estimates.items() if labels[:-1] in asked}
 
     def begin_anew(self) -> None:
         """Forget what was counted: this is a forked child now, and the parent tells of it."""
@@ -177,29 +177,32 @@ class Collector:
         """The books of the applications that exist, and what the others left: of one moment."""
         with lock:
             self._fold()
-            return [book for book, _ in self._books.values()], dict(self._left)
+            books, left = [book for book, _ in self._books.values()], self._left.copy()
+        by_family: dict[str, dict[LabelSet, Row]] = {}
+        for (name, labels), row in left.items():
+            by_family.setdefault(name, {})[labels] = row
+        return books, dict(by_family)
 
     def _living(self) -> Sums:
         """What applications that exist count; a series goes on where an ended one left it."""
         books, left = self._snapshot()
         sums: Sums = {}
         for book in books:
-            numbers = book.read(shared=False)
-            if not sums:
-                sums = numbers
-                continue
-            for child, row in numbers.items():
-                add_row(sums, child, row)
-        for child in sums.keys() & left.keys():
-            add_row(sums, child, left[child])
+            add_rows(sums, book.read(shared=False))
+        for name, rows in left.items():
+            known = sums.get(name, {})
+            add_rows(sums, {name: {each: row for each, row in rows.items() if each in known}})
         shared = [each for book in books for each in book.watched() if each.shared]
-        return {**sums, **read_shared(shared)}
+        add_rows(sums, read_shared(shared))
+        return sums
 
     def _fold(self) -> None:
         while self._ended:
             book, _ = self._books.pop(self._ended.popleft())
-            for child, row in book.left().items():
-                add_row(self._left, child, row)
+            for name, rows in book.left().items():
+                for labels, row in rows.items():
+                    child = name, labels
+                    self._left[child] = joined(name, self._left.get(child), row)
             living = {labels for other, _ in self._books.values() for labels in other.asked}
             if isinstance(self.sketches, MemorySketches):
                 # What workers share is forgotten with its window.
@@ -229,10 +232,10 @@ def process_numbers() -> Sums:
     """What belongs to this process and to none of its applications."""
     news = Counter(faults)
     news.subtract(_faults_before)
-    sums: Sums = {("build_info", _build): [1]}
-    for labels, count in telemetry_errors(news).items():
-        sums["telemetry_errors_total", labels] = [max(count, 0)]
-    return sums
+    errors: dict[LabelSet, Row] = {
+        labels: [max(count, 0)] for labels, count in telemetry_errors(news).items()
+    }
+    return {"build_info": {_build: [1]}, "telemetry_errors_total": errors}
 
 
 def forget_faults() -> None:
@@ -245,8 +248,7 @@ def read_shared(watched: Iterable[Watched]) -> Sums:
     """The gauges of stores that several applications may share: of each store once."""
     sums: Sums = {}
     for each in {each.identity: each for each in watched}.values():
-        for child, row in each.gauges().items():
-            add_row(sums, child, row)
+        add_rows(sums, each.gauges())
     return sums
 
 
@@ -264,15 +266,12 @@ def export(
         exemplars: The last example of each bucket.
         texts: Where :mod:`.rendering` keeps the series' texts until the next time.
     """
-    by_family: dict[str, dict[LabelSet, Row]] = {}
-    for (name, labels), row in sums.items():
-        by_family.setdefault(name, {})[labels] = row
     examples: dict[str, dict[LabelSet, dict[float, Exemplar]]] = {}
     for ((name, labels), bound), exemplar in list(exemplars.items()):
         examples.setdefault(name, {}).setdefault(labels, {})[bound] = exemplar
     kept: Texts = {} if texts is None else texts
     for each in CATALOGUE:
-        rows = by_family.get(each.name, {})
+        rows = sums.get(each.name, {})
         yield OwnFamily(namespace, each, rows, examples.get(each.name, {}), kept)
 
 

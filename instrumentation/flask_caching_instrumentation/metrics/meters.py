@@ -120,8 +120,7 @@ def _observer(
             numbers = collector.numbers(distinct=family.name == "distinct_keys")
             return [
                 Observation(read(row), _attributes(family, labels))
-                for (name, labels), row in numbers.items()
-                if name == family.name
+                for labels, row in numbers.get(family.name, {}).items()
             ]
         except Exception as fault:
             report_fault("metrics.meter", fault)

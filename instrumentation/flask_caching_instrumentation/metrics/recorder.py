@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Mapping
-from typing import Any
+from itertools import compress, groupby
+from typing import Any, NamedTuple
 
 from prometheus_client.samples import Exemplar
 
@@ -12,19 +14,33 @@ from ..ticker import Ticker
 from .batches import Batch, count_hits, count_times
 from .catalogue import Add, Child, LabelSet, Numbers, Observe, Timing, family
 from .cells import Cells, Local, adder, lock, observer
-from .rows import Row, Sums, add_row, is_gauge, width
+from .rows import Row, Sums, add_rows, is_gauge, width
 from .watched import Watched
 
 __all__ = ["Book", "Recorder"]
 
 
+class _Series(NamedTuple):
+    """One series, and its places: the first, and the one behind the last."""
+
+    name: str
+    labels: LabelSet
+    first: int
+    end: int
+
+
 class Book:
-    """One application's numbers: where each series' places begin, and what is watched."""
+    """One application's numbers: where each series' places are, and what is watched."""
 
     def __init__(self) -> None:
         self.cells = Cells()
         self._asked: set[LabelSet] = set()
         self._places: dict[Child, int] = {}
+        #: Whose each place is.
+        self._series: list[_Series] = []
+        #: The places as they were read last, and what was made of them. Replaced, not changed:
+        #: several threads may read at once.
+        self._last: tuple[Row, Sums] = ([], {})
         self._batches: dict[Child, Batch] = {}
         self._watched: list[Watched] = []
         #: When counting began, Unix time.
@@ -35,7 +51,9 @@ class Book:
         with lock:
             place = self._places.get(child)
             if place is None:
-                place = self._places[child] = self.cells.allocate(width(child))
+                wide = width(child)
+                place = self._places[child] = self.cells.allocate(wide)
+                self._series.extend([_Series(*child, place, place + wide)] * wide)
             return place
 
     def hits(self, asker: LabelSet) -> Batch:
@@ -67,6 +85,10 @@ class Book:
         """Count the distinct keys of ``labels``."""
         self._asked.add(labels)
 
+    def asks(self, labels: LabelSet) -> bool:
+        """Whether the distinct keys of ``labels`` are counted."""
+        return labels in self._asked
+
     def watch(self, watched: Watched) -> None:
         """Ask this one as well, from now on."""
         with lock:
@@ -90,13 +112,14 @@ class Book:
         numbers = self._counted()
         for each in self.watched():
             if shared or not each.shared:
-                for child, row in each.gauges().items():
-                    add_row(numbers, child, row)
+                add_rows(numbers, each.gauges())
         return numbers
 
     def left(self) -> Sums:
         """What stays when the application is gone: counters and histograms."""
-        return {child: row for child, row in self._counted().items() if not is_gauge(child)}
+        return {
+            name: rows for name, rows in self._counted().items() if family(name).kind != "gauge"
+        }
 
     def begin_anew(self) -> None:
         """Forget what was counted: this is a forked child now."""
@@ -108,21 +131,33 @@ class Book:
             each.begin_anew()
 
     def _counted(self) -> Sums:
-        with lock:
-            # A copy: a destructor that runs in here may count something new.
-            for batch in list(self._batches.values()):
+        # A copy: a destructor that runs in here may count something new.
+        for batch in list(self._batches.values()):
+            if batch:
                 batch.settle()
-            places = dict(self._places)
-        totals: Row = self.cells.totals()
-        numbers = {child: totals[at : at + width(child)] for child, at in places.items()}
-        for child, row in numbers.items():
-            if is_gauge(child) and row[0] < 0:
-                # A load that the parent of a forked child began.
-                numbers[child] = [0.0]
+        totals = self.cells.totals()
+        # It may also be making a series: what has a place and no name yet is for the next time.
+        del totals[len(self._series) :]
+        numbers = self._renewed(totals)
         for each in self.watched():
-            for child, row in each.counters().items():
-                add_row(numbers, child, row)
+            add_rows(numbers, each.counters())
         return numbers
+
+    def _renewed(self, totals: Row) -> Sums:
+        """The series with these numbers. Those that did not change since the last time stay."""
+        before, known = self._last
+        changed: dict[str, dict[LabelSet, Row]] = {}
+        new = [None] * (len(totals) - len(before))
+        differs = map(operator.ne, totals, before + new if new else before)
+        for (name, labels, first, end), _ in groupby(compress(self._series, differs)):
+            row = totals[first:end]
+            if row[0] < 0 and is_gauge((name, labels)):
+                # A load that the parent of a forked child began.
+                row = [0.0]
+            changed.setdefault(name, {})[labels] = row
+        sums = known | {name: {**known.get(name, {}), **rows} for name, rows in changed.items()}
+        self._last = totals, sums
+        return sums.copy()
 
 
 class Recorder:
@@ -204,28 +239,26 @@ class Recorder:
 
     def asks(self, labels: LabelSet) -> bool:
         """Whether the distinct keys of ``labels`` are this application's."""
-        return labels in self._book.asked
+        return self._book.asks(labels)
 
     @property
     def since(self) -> float:
         """When counting began in this process, Unix time."""
         return self._book.since
 
-    def rows(self, name: str) -> dict[LabelSet, Row]:
+    def rows(self, name: str) -> Mapping[LabelSet, Row]:
         """The numbers of every series of a counter or a histogram, in this process."""
-        return {
-            labels: row
-            for (family_name, labels), row in self._book.left().items()
-            if family_name == name
-        }
+        return self._book.left().get(name, {})
 
     def read(self) -> Numbers:
         """What was counted since this was made, in this process."""
         numbers: Numbers = {}
-        for (name, labels), row in self._book.read().items():
+        for name, rows in self._book.read().items():
             timed = family(name).kind == "histogram"
-            value = Timing(int(sum(row[:-1])), row[-1]) if timed else row[0]
-            numbers.setdefault(name, {})[labels] = value
+            numbers[name] = {
+                labels: Timing(int(sum(row[:-1])), row[-1]) if timed else row[0]
+                for labels, row in rows.items()
+            }
         return numbers
 
     def _telling(self, count: Any) -> Any:

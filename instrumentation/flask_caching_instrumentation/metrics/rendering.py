@@ -2,15 +2,16 @@
 
 Names and label values of a series are the same at each scrape, and to sort, check and escape them
 is most of what an encoder does. So the text of a series is kept, with a gap for each number, and
-the whole text for as long as no number of it changes. It is learnt from the encoder itself, which
-is shown the series at zero: what a version of ``prometheus_client`` escapes, quotes or leaves out
-is right here too. Families that are not ours go through the encoder at every scrape.
+the whole text for as long as no number of it changes. What to write around the gaps is learnt from
+the encoder itself, which is shown the series at zero: what a version of ``prometheus_client``
+escapes, quotes or leaves out is right here too. Families that are not ours go through the encoder
+at every scrape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate, groupby, islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from prometheus_client.metrics_core import Metric
@@ -37,24 +38,30 @@ _EXPONENTS: Final = 1e6
 _Encode: TypeAlias = Callable[[Any], bytes]
 
 
-class _Text(NamedTuple):
-    """One series as it was written last.
+#: What the exemplars of one series are written as, and what of, by the number of the line.
+_Tails: TypeAlias = dict[int, tuple[Exemplar, bytes]]
+
+
+class _Written(NamedTuple):
+    """A family as it was written last. Replaced, not changed: two scrapes may meet.
 
     Attributes:
-        lines: Its lines, ``%s`` for each number.
-        tails: What its exemplars are written as, and what of, by the number of the line.
-        row: The numbers.
-        text: All of it.
+        head: The lines above the series.
+        forms: By label values, the lines of a series, with ``%a`` for each number.
+        rows: The numbers of the series, in the order in which they came.
+        tails: Of the series that have exemplars.
+        texts: All lines of each series, in order of label values.
     """
 
-    lines: list[str]
-    tails: dict[int, tuple[Exemplar, str]]
-    row: Row
-    text: str
+    head: bytes
+    forms: dict[LabelSet, bytes]
+    rows: Mapping[LabelSet, Row]
+    tails: dict[LabelSet, _Tails]
+    texts: dict[LabelSet, bytes]
 
 
-#: The texts of a collector's series, by content type and family; in order of label values.
-Texts: TypeAlias = dict[str, dict[str, dict[LabelSet, _Text]]]
+#: The texts of a collector's families, by content type and name.
+Texts: TypeAlias = dict[str, dict[str, _Written]]
 
 
 class _UnknownForm(Exception):
@@ -110,62 +117,89 @@ class OwnFamily(Metric):
         """Whether somebody has the samples, and may have changed them."""
         return "samples" in vars(self)
 
-    def render(self, writer: _Writer, style: str) -> bytes:
-        """What ``writer`` makes of it; ``style`` is the content type of that."""
+    def render(self, writer: _Writer, style: str) -> list[bytes]:
+        """What ``writer`` makes of it, in parts; ``style`` is the content type of that."""
         try:
-            head, texts = self._renew(writer, style)
+            written = self._write(writer, style)
         except _UnknownForm:
-            return writer.write(self)
-        return "".join([head, *[each.text for each in texts.values()]]).encode()
+            return [writer.write([self])]
+        return [written.head, *written.texts.values()]
 
-    def _renew(self, writer: _Writer, style: str) -> tuple[str, dict[LabelSet, _Text]]:
-        """The lines above the series, and the series; both are kept."""
+    def _write(self, writer: _Writer, style: str) -> _Written:
+        """The family with the numbers of now, which is kept."""
         if style not in self._texts and len(self._texts) >= _STYLES:
             self._texts.clear()
         styled = self._texts.setdefault(style, {})
-        known = styled.get(self.name, {})
-        rows = self._rows
-        metric = Metric(self.name, self.documentation, self.type)
-        head = writer.write(metric).decode()
-        unknown = [labels for labels in rows if labels not in known]
-        learnt = self._learn(writer, head, unknown) if unknown else {}
-        order = sorted(rows) if unknown else [labels for labels in known if labels in rows]
+        known = styled.get(self.name)
+        if known is None:
+            head = writer.write([self._bare()])
+            known = styled[self.name] = _Written(head, {}, {}, {}, {})
         # The plain format has none: there they are not looked at.
-        has_examples = "openmetrics" in style
-        texts: dict[LabelSet, _Text] = {}
-        for labels in order:
-            old = known.get(labels) or learnt[labels]
-            shown = self._examples.get(labels) if has_examples else None
-            if old.row == rows[labels] and not shown and not old.tails:
-                texts[labels] = old
-            else:
-                texts[labels] = self._write(writer, head, old, labels, shown or {})
-        # Only what exists now: what is gone is not kept.
-        styled[self.name] = texts
-        return head, texts
+        examples: Mapping[LabelSet, Examples] = self._examples if "openmetrics" in style else {}
+        rows = self._rows
+        if not examples and not known.tails and (rows is known.rows or rows == known.rows):
+            return known
+        # As lists: to look each of them up would hash all label values.
+        if list(rows) != list(known.rows):
+            known = self._rearrange(writer, known)
+        tails = {
+            labels: self._tails(writer, labels, shown, known.tails.get(labels, {}))
+            for labels, shown in examples.items()
+            if labels in rows
+        }
+        texts = known.texts.copy()
+        for labels in self._changed(known, tails):
+            texts[labels] = self._text(known.forms[labels], rows[labels], tails.get(labels, {}))
+        styled[self.name] = written = _Written(known.head, known.forms, rows, tails, texts)
+        return written
 
-    def _write(
-        self, writer: _Writer, head: str, old: _Text, labels: LabelSet, examples: Examples
-    ) -> _Text:
-        """A series with its numbers and exemplars of now."""
-        row = self._rows[labels]
-        tails: dict[int, tuple[Exemplar, str]] = {}
+    def _changed(self, known: _Written, tails: Mapping[LabelSet, _Tails]) -> list[LabelSet]:
+        """The series whose numbers or exemplars are others than those of ``known``."""
+        pairs = zip(self._rows.items(), known.rows.values(), strict=True)
+        changed = [labels for (labels, row), before in pairs if row != before]
+        for labels in tails.keys() | known.tails.keys():
+            if tails.get(labels) != known.tails.get(labels):
+                changed.append(labels)
+        return changed
+
+    def _rearrange(self, writer: _Writer, known: _Written) -> _Written:
+        """With the series that exist now, and no others; the new ones have no text yet."""
+        rows, forms = self._rows, known.forms
+        unknown = [labels for labels in rows if labels not in forms]
+        if unknown:
+            forms = dict(sorted({**forms, **self._learn(writer, unknown)}.items()))
+        order = [labels for labels in forms if labels in rows]
+        return _Written(
+            known.head,
+            {labels: forms[labels] for labels in order},
+            {labels: known.rows.get(labels, []) for labels in rows},
+            {labels: known.tails[labels] for labels in order if labels in known.tails},
+            {labels: known.texts.get(labels, b"") for labels in order},
+        )
+
+    def _tails(
+        self, writer: _Writer, labels: LabelSet, examples: Examples, before: _Tails
+    ) -> _Tails:
+        """What the exemplars of a series are written as."""
+        tails: _Tails = {}
         for bound, exemplar in examples.items():
             line = self._bounds.index(bound)
-            tail = old.tails.get(line)
-            if tail is None or tail[0] is not exemplar:
-                tail = exemplar, self._learn_tail(writer, head, labels, line, exemplar)
-            tails[line] = tail
-        if old.row == row and old.tails == tails:
-            return old
-        lines = old.lines
+            known = before.get(line)
+            if known is None or known[0] is not exemplar:
+                known = exemplar, self._learn_tail(writer, labels, line, exemplar)
+            tails[line] = known
+        return tails
+
+    def _text(self, form: bytes, row: Row, tails: _Tails) -> bytes:
+        """A series with its numbers and exemplars."""
         if tails:
-            lines = [
-                line + tails[number][1] if number in tails else line
-                for number, line in enumerate(lines)
-            ]
-        text = "".join([f"{line}\n" for line in lines]) % tuple(map(_number, self._numbers(row)))
-        return _Text(old.lines, tails, row[:], text)
+            lines = form.split(b"\n")
+            for number, (_, tail) in tails.items():
+                lines[number] += tail
+            form = b"\n".join(lines)
+        if self._described.kind != "histogram":
+            return form % _shown(row[0])
+        return form % tuple(map(_shown, self._numbers(row)))
 
     def _numbers(self, row: Row) -> list[float]:
         """The numbers in the order of the samples."""
@@ -189,40 +223,43 @@ class OwnFamily(Metric):
         yield Sample(f"{self.name}_count", named, numbers[-2])
         yield Sample(f"{self.name}_sum", named, numbers[-1])
 
-    def _learn(
-        self, writer: _Writer, head: str, unknown: Sequence[LabelSet]
-    ) -> dict[LabelSet, _Text]:
+    def _learn(self, writer: _Writer, unknown: Sequence[LabelSet]) -> dict[LabelSet, bytes]:
         """Have the encoder write series at zero, and cut the zeros out."""
-        width = len(self._bounds) + 1
-        zeros = [[*self._samples(labels, [0.0] * width, {})] for labels in unknown]
-        lines = iter(self._lines(writer, head, [sample for series in zeros for sample in series]))
+        zero = [0.0] * (len(self._bounds) + 1)
+        series = [[*self._samples(labels, zero, {})] for labels in unknown]
+        lines = iter(self._lines(writer, [sample for samples in series for sample in samples]))
         return {
-            labels: _Text([_gap(line) for line in islice(lines, len(series))], {}, [], "")
-            for labels, series in zip(unknown, zeros, strict=True)
+            labels: b"".join(map(_gap, islice(lines, len(samples))))
+            for labels, samples in zip(unknown, series, strict=True)
         }
 
     def _learn_tail(
-        self, writer: _Writer, head: str, labels: LabelSet, line: int, exemplar: Exemplar
-    ) -> str:
+        self, writer: _Writer, labels: LabelSet, line: int, exemplar: Exemplar
+    ) -> bytes:
         """What the encoder writes behind the number of a line for an exemplar; ``%`` doubled."""
         bare = [*self._samples(labels, [0.0] * (len(self._bounds) + 1), {})][line]
-        without, written = self._lines(writer, head, [bare, bare._replace(exemplar=exemplar)])
+        without, written = self._lines(writer, [bare, bare._replace(exemplar=exemplar)])
         if not written.startswith(without):
             raise _UnknownForm
-        return written.removeprefix(without).replace("%", "%%")
+        return written.removeprefix(without).replace(b"%", b"%%")
 
-    def _lines(self, writer: _Writer, head: str, samples: list[Sample]) -> list[str]:
-        metric = Metric(self.name, self.documentation, self.type)
+    def _lines(self, writer: _Writer, samples: list[Sample]) -> list[bytes]:
+        """What the encoder writes of the samples, a line for each."""
+        metric = self._bare()
+        head = writer.write([metric])
         metric.samples = samples
-        text = writer.write(metric).decode()
-        lines = text.removeprefix(head).split("\n")[:-1]
+        text = writer.write([metric])
+        lines = text.removeprefix(head).split(b"\n")[:-1]
         if not text.startswith(head) or len(lines) != len(samples):
             raise _UnknownForm
         return lines
 
+    def _bare(self) -> Metric:
+        return Metric(self.name, self.documentation, self.type)
+
 
 class _Writer:
-    """An encoder that writes one family at a time.
+    """An encoder that writes some families at a time.
 
     Args:
         encode: Writes a registry's metrics.
@@ -232,9 +269,9 @@ class _Writer:
         self._encode = encode
         self.end = encode(_Only([]))
 
-    def write(self, metric: Metric) -> bytes:
-        """The family, without what ends the page."""
-        return self._encode(_Only([metric])).removesuffix(self.end)
+    def write(self, metrics: list[Metric]) -> bytes:
+        """The families, without what ends the page."""
+        return self._encode(_Only(metrics)).removesuffix(self.end)
 
 
 class _Only:
@@ -247,16 +284,24 @@ class _Only:
         return self._metrics
 
 
-def _gap(line: str) -> str:
-    """A line that ends in zero, as a template."""
-    if not line.endswith(" 0.0"):
+class _GoFloat(float):
+    """A number that shows itself as Prometheus writes it."""
+
+    def __repr__(self) -> str:
+        return go_string(self)
+
+
+def _shown(number: float) -> float:
+    """What shows itself so. Of most numbers Python writes the same, and sooner."""
+    number = float(number)
+    return number if 0 <= number < _EXPONENTS else _GoFloat(number)
+
+
+def _gap(line: bytes) -> bytes:
+    """A line that ends in zero, as a form."""
+    if not line.endswith(b" 0.0"):
         raise _UnknownForm
-    return line.removesuffix("0.0").replace("%", "%%") + "%s"
-
-
-def _number(value: float) -> str:
-    value = float(value)
-    return repr(value) if 0 <= value < _EXPONENTS else go_string(value)
+    return line.removesuffix(b"0.0").replace(b"%", b"%%") + b"%a\n"
 
 
 def render(registry: Any, encode: _Encode, style: str) -> bytes:
@@ -268,10 +313,17 @@ def render(registry: Any, encode: _Encode, style: str) -> bytes:
         style: The content type of what it writes, which tells two encoders apart.
     """
     writer = _Writer(encode)
-    parts = [
-        metric.render(writer, style)
-        if isinstance(metric, OwnFamily) and not metric.is_touched
-        else writer.write(metric)
-        for metric in registry.collect()
-    ]
-    return b"".join([*parts, writer.end])
+    parts: list[bytes] = []
+    for are_ours, metrics in groupby(registry.collect(), _is_ours):
+        if are_ours:
+            for metric in metrics:
+                parts += metric.render(writer, style)
+        else:
+            parts.append(writer.write(list(metrics)))
+    parts.append(writer.end)
+    return b"".join(parts)
+
+
+def _is_ours(metric: Metric) -> bool:
+    """Whether it is a family of ours, as it was when it was made."""
+    return isinstance(metric, OwnFamily) and not metric.is_touched

@@ -1,18 +1,21 @@
-"""The numbers of one series, and how those of several sources become one."""
+"""The numbers of series, and how those of several sources become one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
-from .catalogue import Child, family
+from .catalogue import Child, LabelSet, family
 
-__all__ = ["Row", "Sums", "add_row", "is_gauge", "width"]
+__all__ = ["Row", "Sums", "add_rows", "is_gauge", "joined", "width"]
 
 #: The numbers of one series: one, or a histogram's buckets (not cumulated), what is above them
 #: all, and the sum. Of a gauge whose latest value counts: the value, and the Unix time of it.
 Row: TypeAlias = list[float]
 
-Sums: TypeAlias = dict[Child, Row]
+#: The numbers of many series, by family and label values. A family whose numbers did not change
+#: is the same object at the next reading; so neither it nor its rows are ever changed.
+Sums: TypeAlias = dict[str, Mapping[LabelSet, Row]]
 
 
 def width(child: Child) -> int:
@@ -26,17 +29,25 @@ def is_gauge(child: Child) -> bool:
     return family(child[0]).kind == "gauge"
 
 
-def add_row(sums: Sums, child: Child, row: Row) -> None:
-    """Put the numbers of one more source to those that ``sums`` has of a series."""
-    known = sums.get(child)
+def joined(name: str, known: Row | None, row: Row) -> Row:
+    """The numbers of a series of the family ``name``, from those of two sources."""
     if known is None:
-        sums[child] = row
-        return
-    merge = family(child[0]).merge
+        return row
+    merge = family(name).merge
     if merge == "sum":
-        sums[child] = [a + b for a, b in zip(known, row, strict=True)]
-    elif merge == "max":
-        sums[child] = max(known, row)
-    else:
-        # Of equal moments the lower value: one that does not answer is what matters.
-        sums[child] = max(known, row, key=lambda each: (each[1], -each[0]))
+        return [a + b for a, b in zip(known, row, strict=True)]
+    if merge == "max":
+        return max(known, row)
+    # Of equal moments the lower value: one that does not answer is what matters.
+    return max(known, row, key=lambda each: (each[1], -each[0]))
+
+
+def add_rows(sums: Sums, others: Sums) -> None:
+    """Put the numbers of one more source to ``sums``."""
+    for name, rows in others.items():
+        known = sums.get(name)
+        if not known:
+            sums[name] = rows
+            continue
+        both = {labels: joined(name, known.get(labels), row) for labels, row in rows.items()}
+        sums[name] = {**known, **both}

@@ -11,8 +11,8 @@ from flask_caching.backends.base import SupportsSize
 from flask_caching.breaker import Breaker
 from flask_caching.observer import report_fault
 
-from .catalogue import Child, LabelSet, installed_version
-from .rows import Sums
+from .catalogue import LabelSet, installed_version
+from .rows import Row, Sums
 
 __all__ = ["Watched", "WatchedBackend", "WatchedStore"]
 
@@ -87,9 +87,9 @@ class WatchedStore:
         if store is None:
             return {}
         try:
-            sizes: Sums = {("entries", self.labels): [store.size()]}
+            sizes: Sums = {"entries": {self.labels: [store.size()]}}
             if store.threshold:
-                sizes["entries_limit", self.labels] = [store.threshold]
+                sizes["entries_limit"] = {self.labels: [store.threshold]}
         except Exception as fault:
             # A scrape must not fail with a store.
             report_fault("metrics.entries", fault)
@@ -100,10 +100,11 @@ class WatchedStore:
         store = self._store()
         if store is not None:
             self._evictions = store.evictions
-        return {
-            ("evictions_total", (*self.labels, reason)): [count - self._before.get(reason, 0)]
+        evictions: dict[LabelSet, Row] = {
+            (*self.labels, reason): [count - self._before.get(reason, 0)]
             for reason, count in dict(self._evictions).items()
         }
+        return {"evictions_total": evictions}
 
     def begin_anew(self) -> None:
         self._before = dict(self._evictions)
@@ -130,7 +131,7 @@ class WatchedBackend:
         self.labels = labels
         kind = f"{type(backend).__module__}.{type(backend).__qualname__}"
         client = _client_of(labels[-1])
-        self._info: Child = ("backend_info", (*labels, kind, client, serializer))
+        self._info: LabelSet = (*labels, kind, client, serializer)
         self._backend: Callable[[], Any]
         try:
             self._backend = weakref.ref(backend)
@@ -142,16 +143,17 @@ class WatchedBackend:
         backend = self._backend()
         if backend is None:
             return {}
-        gauges: Sums = {self._info: [1]}
+        gauges: Sums = {"backend_info": {self._info: [1]}}
         breakers: Sequence[Breaker] = tuple(getattr(backend, "breakers", ()))
         if breakers:
-            for state in ("open", "half_open"):
-                count = sum(each.state == state for each in breakers)
-                gauges["breaker_state", (*self.labels, state)] = [count]
+            gauges["breaker_state"] = {
+                (*self.labels, state): [sum(each.state == state for each in breakers)]
+                for state in ("open", "half_open")
+            }
         asked = [each for each in breakers if each.asked_at]
         if asked:
             up = all(each.up for each in asked)
-            gauges["backend_up", self.labels] = [up, max(each.asked_at for each in asked)]
+            gauges["backend_up"] = {self.labels: [up, max(each.asked_at for each in asked)]}
         return gauges
 
     def counters(self) -> Sums:

@@ -17,7 +17,7 @@ from ..distinct.cardinality import FileSketches
 from ..forksafe import ForkSafeLock
 from ..metrics.catalogue import Child, family, full_name, go_string
 from ..metrics.collector import Collector, collector_for, forget_faults, process_numbers
-from ..metrics.rows import Row, Sums, add_row, is_gauge
+from ..metrics.rows import Row, Sums, add_rows, is_gauge
 from ..ticker import ticker
 from .slots import MODE, PREFIX, Slot, directory, in_files
 from .valuefile import ValueFile, value_key
@@ -133,13 +133,12 @@ class WorkerFiles:
         """What this process has counted, whatever registry it was counted for."""
         sums: dict[str, Sums] = {}
         for collector in self._collectors:
-            of_namespace = sums.setdefault(collector.namespace, {})
-            for child, row in collector.counted().items():
-                add_row(of_namespace, child, row)
+            add_rows(sums.setdefault(collector.namespace, {}), collector.counted())
         numbers = {
-            (namespace, child): row
+            (namespace, (name, labels)): row
             for namespace, of_namespace in sums.items()
-            for child, row in {**of_namespace, **process_numbers()}.items()
+            for name, rows in {**of_namespace, **process_numbers()}.items()
+            for labels, row in rows.items()
         }
         for key, before in self._inherited.items():
             if key in numbers:

@@ -82,10 +82,10 @@ class _AllWorkers:
 def _add_own(merged: dict[str, Metric], namespace: str, collectors: Sequence[Collector]) -> None:
     """What is not in the files: what all workers know alike, distinct keys, exemplars."""
     sums = read_shared(each for collector in collectors for each in collector.watched())
-    for collector in collectors:
-        for labels, number in collector.distinct_keys().items():
-            # Of a file that they share.
-            sums["distinct_keys", labels] = [number]
+    # Of a file that they share.
+    sums["distinct_keys"] = {
+        labels: row for collector in collectors for labels, row in collector.distinct_keys().items()
+    }
     for metric in export(namespace, sums, {}):
         if metric.samples:
             first = merged.setdefault(metric.name, metric)
