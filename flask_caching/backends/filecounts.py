@@ -150,7 +150,7 @@ class Counts:
 
     def _replace(self) -> None:
         """A new file that knows nothing."""
-        temporary = files.write(self._folder, _NOTHING_KNOWN, self._mode)
+        temporary = files.write(self._folder, [_NOTHING_KNOWN], self._mode)
         try:
             os.replace(temporary, self._path)
         except BaseException:

@@ -13,7 +13,7 @@ __all__ = ["Decoded"]
 
 #: Bytes that are remembered at most, and of one entry; and what one takes beside its payload.
 _MOST = 4_000_000
-_LARGEST = 100_000
+_LARGEST = 250_000
 _BESIDE = 1000
 
 

@@ -18,13 +18,14 @@ import hashlib
 import os
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from . import files
+from . import files, filespare
 from .base import RESERVED
 from .filecounts import SHARDS, UNKNOWN, Counts, Numbers
 from .filelocks import WAIT, Locked
+from .fileswap import overwrite
 
 __all__ = ["Folder", "Place"]
 
@@ -96,7 +97,8 @@ class Folder:
         """Where a key's file is."""
         raw, name = self._name_of(key)
         shard = _OWN if key.startswith(RESERVED) else int(name[:2], 16)
-        return Place(raw, shard, self.shard(shard), self.path_of(key, name))
+        directory = self.shard(shard)
+        return Place(raw, shard, directory, f"{directory}/{name}{files.ENTRY}")
 
     def path_of(self, key: str, name: str) -> str:
         """The path of a key's file, whose name is known."""
@@ -120,13 +122,13 @@ class Folder:
 
     # How files come and go.
 
-    def change(self, place: Place, make: Callable[[], bytes | None]) -> Numbers | None:
+    def change(self, place: Place, make: Callable[[], Sequence[bytes] | None]) -> Numbers | None:
         """Put a new file in place, alone on its shard.
 
         Args:
             place: Where.
-            make: Called under the lock, perhaps more than once: gives the content of the file,
-                or ``None`` to leave all as it is.
+            make: Called under the lock, perhaps more than once: gives the parts of the file, or
+                ``None`` to leave all as it is.
 
         Returns:
             How many files there are, if there is one more now.
@@ -142,19 +144,20 @@ class Folder:
                 self._make(place.shard)
         return self._change(place, make)
 
-    def _change(self, place: Place, make: Callable[[], bytes | None]) -> Numbers | None:
+    def _change(self, place: Place, make: Callable[[], Sequence[bytes] | None]) -> Numbers | None:
         with self.lock(place.directory):
-            data = make()
-            return None if data is None else self._land(place, data)
+            content = make()
+            return None if content is None else self._land(place, content)
 
-    def _land(self, place: Place, data: bytes) -> Numbers | None:
-        temporary = files.write(place.directory, data, self._mode)
+    def _land(self, place: Place, content: Sequence[bytes]) -> Numbers | None:
+        temporary = filespare.write(place.directory, content, self._mode)
         numbers: Numbers | None = None
         try:
-            if place.shard != _OWN and not os.access(place.path, os.F_OK):
-                # Counted first: a crash in between makes it one too many, never one too few.
-                numbers = self.counts.add(place.shard, 1)
-            os.replace(temporary, place.path)
+            if not overwrite(temporary, place.path):
+                if place.shard != _OWN:
+                    # Counted first: a crash in between makes it one too many, never one too few.
+                    numbers = self.counts.add(place.shard, 1)
+                os.replace(temporary, place.path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -213,14 +216,15 @@ class Folder:
         Returns:
             Whether the number was wrong.
         """
-        if not os.path.isdir(self.shard(shard)):
+        directory = self.shard(shard)
+        if not os.path.isdir(directory) and self.counts.load().shards[shard]:
             self.counts.put({shard: 0})
-            if not os.path.isdir(self.shard(shard)):
+            if not os.path.isdir(directory):
                 return True
         try:
-            with self.lock(self.shard(shard), _BRIEFLY):
+            with self.lock(directory, _BRIEFLY):
                 before = self.counts.load().shards[shard]
-                return self._count(shard) != before
+                return self._count(shard, before) != before
         except (FileNotFoundError, TimeoutError):
             return False
 
@@ -237,11 +241,12 @@ class Folder:
             self._sweep(self.shard(_OWN))
             self._expire_own()
 
-    def _count(self, shard: int) -> int:
-        """Count the files of a shard whose lock is held."""
+    def _count(self, shard: int, before: int = UNKNOWN) -> int:
+        """Count the files of a shard whose lock is held, and of which there were so many."""
         names = self._sweep(self.shard(shard))
         number = len(_entries(names, shard))
-        self.counts.put({shard: number})
+        if number != before:
+            self.counts.put({shard: number})
         return number
 
     def _sweep(self, directory: str) -> list[str]:

@@ -56,10 +56,13 @@ def list_keys(
 
 def _describe(folder: Folder, path: str, expired: Callable[[float], bool]) -> KeyInfo | None:
     """A file as a listing shows it; ``None`` if nobody can find a live key in it."""
-    header = files.peek(path)
-    if header is None or expired(header.expires_at):
-        return None
-    key = header.key.decode("utf-8", "surrogatepass")
+    # Twice, since it may have become another key's while it was being opened (filespare).
+    for _ in range(2):
+        header = files.peek(path)
+        if header is None or expired(header.expires_at):
+            return None
+        key = header.key.decode("utf-8", "surrogatepass")
+        if folder.place(key).path == path:
+            return KeyInfo(key, header.expires_at, header.size)
     # Of another hash method, it would not be found.
-    is_found = folder.place(key).path == path
-    return KeyInfo(key, header.expires_at, header.size) if is_found else None
+    return None

@@ -55,6 +55,9 @@ class Room:
     def live(self, place: Place) -> files.Header | None:
         """What is known of a key that can be read and has not expired."""
         header = files.peek(place.path)
+        if header is not None and header.key != place.key:
+            # It may have become another key's while it was being opened (filespare).
+            header = files.peek(place.path)
         if header is None or header.key != place.key or self.expired(header.expires_at):
             return None
         return header
@@ -99,7 +102,7 @@ class Room:
             OSError: If it cannot be written, or its shard was locked all the time.
         """
 
-        def content() -> bytes | None:
+        def content() -> list[bytes] | None:
             made = make()
             return made and files.pack(place.key, *made, self.stamp())
 

@@ -10,10 +10,10 @@ A file holds one entry::
     key               UTF-8, lone surrogates as they are
     payload           what the codec made, which has a checksum of its own
 
-A file is never changed, but put in the place of another: whoever reads takes no lock and finds the
-one or the other. The exceptions are expiry and use, which lie next to one another and are
-overwritten where they are. That an expiry was being overwritten while it was read shows, since
-both copies are compared.
+A file is not changed while it is an entry, but put in the place of another: whoever reads takes
+no lock and finds the one or the other. The exceptions are expiry and use, which lie next to one
+another and are overwritten where they are. That an expiry was being overwritten while it was read
+shows, since both copies are compared.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import re
 import stat
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import UnreadableEntry
@@ -42,6 +43,7 @@ __all__ = [
     "read",
     "restamp",
     "write",
+    "write_all",
 ]
 
 #: How the names of entries end, and what the name of a file is like that is being written.
@@ -61,7 +63,7 @@ _CHECKED = 32
 #: Bytes read at once: nearly always all, and of a file that is only looked at.
 _FIRST = 65536
 _GLANCE = 512
-#: Times that a file is read when its expiry is being changed just then.
+#: Times that a file is read when it is being changed just then.
 _ATTEMPTS = 4
 
 _BINARY: int = getattr(os, "O_BINARY", 0)
@@ -103,12 +105,16 @@ class _Torn(UnreadableEntry):
     """The two expiries differ: one is being written, or the file is damaged."""
 
 
-def pack(key: bytes, payload: bytes, expires_at: float, used: int) -> bytes:
-    """The content of a file."""
+class _OtherKey(Exception):
+    """The file holds another key."""
+
+
+def pack(key: bytes, payload: bytes, expires_at: float, used: int) -> list[bytes]:
+    """The content of a file, in one part, or two: a large payload is not copied."""
     check = zlib.crc32(payload[:_CHECKED], zlib.crc32(key))
     sizes = (len(key), len(payload), check)
     header = _HEADER.pack(_MAGIC, _VERSION, expires_at, expires_at, used, *sizes)
-    return b"".join((header, key, payload))
+    return [header + key + payload] if len(payload) < _FIRST else [header + key, payload]
 
 
 def read(path: str, key: bytes) -> Found | None:
@@ -118,12 +124,18 @@ def read(path: str, key: bytes) -> Found | None:
         UnreadableEntry: If it is not a file of ours, or is cut off or damaged.
         OSError: If it cannot be read.
     """
+    torn = False
     for _ in range(_ATTEMPTS):
         try:
             return _read(path, key)
         except _Torn:
-            pass
-    raise _damaged()
+            torn = True
+        except _OtherKey:
+            torn = False
+    if torn:
+        raise _damaged()
+    # Two keys with one hash: this one is not here.
+    return None
 
 
 def _read(path: str, key: bytes) -> Found | None:
@@ -133,26 +145,40 @@ def _read(path: str, key: bytes) -> Found | None:
     except FileNotFoundError:
         return None
     try:
-        data = os.read(file, _FIRST)
-        if len(data) == _FIRST:
-            data += _read_rest(file)
+        data = _read_head(file, _FIRST)
+        expires_at, used, begin, length = _parse(data)
+        if len(data) < _FIRST:
+            payload = data[begin:]
+        elif begin + length == os.fstat(file).st_size:
+            # Its beginning is read twice, so that the rest is put nowhere else first.
+            os.lseek(file, begin, os.SEEK_SET)
+            payload = _read_all(file, length)
+        else:
+            raise _damaged()
     finally:
         os.close(file)
-    expires_at, used, begin, length = _parse(data)
-    if begin + length != len(data):
+    if len(payload) != length:
         raise _damaged()
     if data[_HEADER.size : begin] != key:
-        # Two keys with one hash: this one is not here.
-        return None
-    return Found(expires_at, used, data[begin:])
+        # It was replaced while it was being opened, and became that key's (filespare); or it is.
+        raise _OtherKey
+    return Found(expires_at, used, payload)
 
 
-def _read_rest(file: int) -> bytes:
-    parts: list[bytes] = []
-    size = os.fstat(file).st_size - _FIRST
-    while part := os.read(file, max(size, 1)):
-        parts.append(part)
-        size -= len(part)
+def _read_head(file: int, size: int) -> bytes:
+    """The first bytes of a file: so many, and all that the check covers."""
+    data = os.read(file, size)
+    if len(data) == size:
+        missing = _HEADER.size + _key_length(data) + _CHECKED - size
+        data += os.read(file, missing) if missing > 0 else b""
+    return data
+
+
+def _read_all(file: int, length: int) -> bytes:
+    """So many bytes, or what there is of them. One call nearly always gives them all."""
+    parts = [os.read(file, length)]
+    while parts[-1] and (missing := length - sum(map(len, parts))):
+        parts.append(os.read(file, missing))
     return b"".join(parts)
 
 
@@ -181,10 +207,7 @@ def _peek(path: str) -> Header | None:
     except FileNotFoundError:
         return None
     try:
-        data = os.read(file, _GLANCE)
-        if len(data) == _GLANCE:
-            missing = _HEADER.size + _key_length(data) + _CHECKED - len(data)
-            data += os.read(file, missing) if missing > 0 else b""
+        data = _read_head(file, _GLANCE)
         size = os.fstat(file).st_size
     finally:
         os.close(file)
@@ -243,12 +266,12 @@ def restamp(path: str, used: int, expires_at: float | None = None) -> None:
         os.close(file)
 
 
-def write(directory: str, data: bytes, mode: int) -> str:
+def write(directory: str, content: Sequence[bytes], mode: int) -> str:
     """Write a new file under a temporary name.
 
     Args:
         directory: Where.
-        data: The content.
+        content: Its parts.
         mode: The file's permissions, whatever the umask is.
 
     Returns:
@@ -263,9 +286,7 @@ def write(directory: str, data: bytes, mode: int) -> str:
         try:
             if mode & 0o077:
                 os.fchmod(file, mode)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(file, view) :]
+            write_all(file, content)
         finally:
             os.close(file)
     except BaseException:
@@ -273,6 +294,17 @@ def write(directory: str, data: bytes, mode: int) -> str:
             os.unlink(path)
         raise
     return path
+
+
+def write_all(file: int, content: Sequence[bytes]) -> int:
+    """Write all parts to an open file. Returns how many bytes they are."""
+    size = 0
+    for part in content:
+        view = memoryview(part)
+        size += len(view)
+        while view:
+            view = view[os.write(file, view) :]
+    return size
 
 
 def directory_mode(mode: int) -> int:

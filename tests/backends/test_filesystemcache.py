@@ -38,7 +38,7 @@ from hypothesis.stateful import (
 )
 
 from flask_caching import Cache
-from flask_caching.backends import FileSystemCache, files
+from flask_caching.backends import FileSystemCache, files, filespare, fileswap
 from flask_caching.backends.base import RESERVED, iter_keys
 from flask_caching.config import CacheConfig
 from flask_caching.entry import Entry, Form
@@ -83,7 +83,9 @@ def path_of(cache: FileSystemCache, key: str) -> Path:
 
 
 def litter(cache: FileSystemCache) -> list[Path]:
-    return paths(cache, "*.temp")
+    """Files under temporary names, but for those that this process keeps to write into."""
+    kept = {spare.path for spare in filespare._spares.values()}
+    return [path for path in paths(cache, "*.temp") if str(path) not in kept]
 
 
 def patrol(cache: FileSystemCache) -> None:
@@ -115,6 +117,26 @@ def test_any_size_is_read_whole(cache: FileSystemCache, size: int) -> None:
     """Also about what is read at once."""
     cache.set("k", b"x" * size)
     assert cache.get("k") == b"x" * size
+
+
+def test_a_large_value_may_come_in_pieces(
+    cache: FileSystemCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read may give less than was asked for, a write take less."""
+    read, write = os.read, os.write
+    monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, 70_000)))
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:70_000]))
+    cache.set("k", os.urandom(1000) * 300)
+    assert cache.get("k") == cache.get_entry("k").payload  # type: ignore[union-attr]
+    assert path_of(cache, "k").stat().st_size > 300_000
+
+
+def test_a_long_key_may_have_a_large_value(cache: FileSystemCache) -> None:
+    """Both longer than what is read at once."""
+    key, value = "k" * 100_000, b"x" * 100_000
+    cache.set(key, value)
+    assert cache.get(key) == value
+    assert listed(cache) == [key]
 
 
 ODD_KEYS = [
@@ -610,6 +632,151 @@ def test_it_behaves_like_a_dictionary_with_an_order_of_use(tmp_path: Path) -> No
     )
 
 
+# Files that are written again.
+
+
+def numbers_of(cache: FileSystemCache, key: str, times: int) -> list[int]:
+    """The numbers of the files that a key was in after so many writes, of growing values."""
+    found = []
+    for number in range(times):
+        cache.set(key, "v" * number)
+        assert cache.get(key) == "v" * number
+        found.append(path_of(cache, key).stat().st_ino)
+    return found
+
+
+@pytest.fixture
+def reuse(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skips where the system cannot."""
+    cache = FileSystemCache(tmp_path_factory.mktemp("probe"))
+    if len(set(numbers_of(cache, "k", 9))) != 2:
+        pytest.skip("no leases here, or files cannot change places")
+
+
+@pytest.mark.usefixtures("reuse")
+def test_a_key_that_is_overwritten_has_two_files_by_turns(cache: FileSystemCache) -> None:
+    """No file is made for a new value, be it longer or shorter than the one before."""
+    numbers = numbers_of(cache, "k", 20)
+    assert numbers == numbers[:2] * 10
+    for size in (60_000, 0, 300, 7):
+        cache.set("k", b"x" * size)
+        assert cache.get("k") == b"x" * size
+    assert cache.size() == 1
+    assert litter(cache) == []
+
+
+@pytest.mark.usefixtures("reuse")
+def test_a_file_that_is_being_read_is_not_written_again(cache: FileSystemCache) -> None:
+    """However long a reader takes, it reads what it has opened."""
+    cache.set("k", "first")
+    before = path_of(cache, "k").read_bytes()
+    with path_of(cache, "k").open("rb") as reader:
+        for number in range(5):
+            cache.set("k", f"other {number}")
+        assert reader.read() == before
+    assert cache.get("k") == "other 4"
+    assert litter(cache) == []
+
+
+@pytest.mark.usefixtures("reuse")
+def test_only_young_files_are_written_again(
+    cache: FileSystemCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may have been sent to the disk would be there again after a power cut."""
+    seconds = time.monotonic()
+
+    class Time:
+        @staticmethod
+        def monotonic() -> float:
+            return seconds
+
+    monkeypatch.setattr(filespare, "time", Time)
+    cache.set("k", 0)
+    held = path_of(cache, "k").open("rb")
+    with held:
+        cache.set("k", 1)
+        seconds += 4.9
+        assert litter(cache) == []
+        assert len(paths(cache, "*.temp")) == 1
+        seconds += 0.2
+        cache.set("k", 2)
+        assert os.fstat(held.fileno()).st_nlink == 0
+    assert paths(cache, "*.temp") == []
+    assert cache.get("k") == 2
+
+
+@pytest.mark.usefixtures("reuse")
+def test_files_of_others_are_not_written_again(cache: FileSystemCache, tmp_path: Path) -> None:
+    """Neither one of which there is a link elsewhere, nor of other permissions, nor a large one."""
+    cache.set("k", "linked")
+    content = path_of(cache, "k").read_bytes()
+    os.link(path_of(cache, "k"), tmp_path / "backup")
+    numbers_of(cache, "k", 4)
+    assert (tmp_path / "backup").read_bytes() == content
+    public = FileSystemCache(cache.cache_dir, mode=0o644)
+    for mode, writer in ((0o644, public), (0o600, cache), (0o644, public)):
+        writer.set("k", "v")
+        assert stat.S_IMODE(path_of(cache, "k").stat().st_mode) == mode
+    for _ in range(3):
+        cache.set("k", b"x" * 100_000)
+    assert paths(cache, "*.temp") == []
+
+
+@pytest.mark.usefixtures("reuse")
+def test_a_child_does_not_write_into_its_parents_files(cache: FileSystemCache) -> None:
+    """Both go on with files of their own."""
+    numbers_of(cache, "k", 4)
+    (kept,) = paths(cache, "*.temp")
+    content = kept.read_bytes()
+    assert forked(lambda: all(cache.set("k", "child's") for _ in range(5))) == 0
+    assert cache.get("k") == "child's"
+    assert kept.read_bytes() == content
+    numbers_of(cache, "k", 4)
+
+
+def test_without_leases_files_are_made_anew(
+    cache: FileSystemCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over a network, or where a system has them turned off."""
+
+    def refuse(*args: Any) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    numbers_of(cache, "k", 5)
+    assert (cache.size(), litter(cache)) == (1, [])
+
+
+def test_what_became_another_keys_while_it_was_opened_is_opened_again(
+    cache: FileSystemCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader who is late by two writes finds its own key nevertheless, whatever it asks."""
+    cache.set("k", "mine", timeout=0)
+    cache.set("other", "its")
+    mine, other = str(path_of(cache, "k")), str(path_of(cache, "other"))
+    opened = os.open
+    late: list[bool] = []
+
+    def open_late(path: str, *args: Any) -> int:
+        if path == mine and late:
+            late.pop()
+            path = other
+        return opened(path, *args)
+
+    monkeypatch.setattr(os, "open", open_late)
+    asked: list[tuple[Callable[[], object], object]] = [
+        (lambda: cache.get("k"), "mine"),
+        (lambda: cache.has("k"), True),
+        (lambda: cache.ttl("k"), 0.0),
+        (lambda: cache.add("k", 1), False),
+        (lambda: listed(cache), ["k", "other"]),
+    ]
+    for ask, answer in asked:
+        late.append(True)
+        assert ask() == answer
+        assert late == []
+
+
 # Whose files these are.
 
 
@@ -683,6 +850,66 @@ def test_symbolic_links_are_replaced_not_followed(cache: FileSystemCache, tmp_pa
     assert not path_of(cache, "k").is_symlink()
 
 
+def test_an_overwritten_file_changes_places_with_the_new_one(
+    cache: FileSystemCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system can: os.replace would have ext4 write the new one to the disk at once."""
+    for name in ("one", "other"):
+        (tmp_path / name).write_text(name)
+    if fileswap._exchange(str(tmp_path / "one"), str(tmp_path / "other")):
+        pytest.skip("files cannot change places here")
+    cache.set("k", 1)
+    monkeypatch.setattr(os, "replace", None)
+    cache.set("k", 2)
+    assert cache.inc("k") == 3
+    assert (cache.size(), len(paths(cache)), litter(cache)) == (1, 1, [])
+
+
+@pytest.mark.parametrize("problem", [errno.ENOSYS, errno.EINVAL, errno.EPERM])
+def test_where_files_cannot_change_places_they_are_replaced(
+    cache: FileSystemCache, monkeypatch: pytest.MonkeyPatch, problem: int
+) -> None:
+    """An old C library, a file system over a network, a container that forbids the call."""
+    monkeypatch.setattr(fileswap, "_exchange", lambda one, other: problem)
+    for number in range(3):
+        cache.set("k", number)
+        cache.set(f"k{number}", number)
+        assert cache.get("k") == number
+    assert (cache.size(), len(paths(cache)), litter(cache)) == (3, 3, [])
+
+
+def test_a_swept_old_file_is_no_reason_to_write_again(
+    cache: FileSystemCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Having changed places it looks like what a crash left; a count is not made twice for that."""
+    cache.inc("n")
+    exchange = fileswap._exchange
+
+    def sweep(one: str, other: str) -> int:
+        problem = exchange(one, other)
+        if problem == 0:
+            os.unlink(one)
+        return problem
+
+    monkeypatch.setattr(fileswap, "_exchange", sweep)
+    assert cache.inc("n") == 2
+    assert (cache.get("n"), cache.size()) == (2, 1)
+
+
+def test_a_directory_in_the_place_of_an_entry_stays(cache: FileSystemCache) -> None:
+    """It is somebody else's: the error says so, each time."""
+    cache.set("k", 1)
+    path = path_of(cache, "k")
+    path.unlink()
+    path.mkdir()
+    (path / "file").write_text("theirs")
+    for _ in range(2):
+        with pytest.raises(OSError, match="directory"):
+            cache.set("k", 2)
+        assert (path / "file").read_text() == "theirs"
+        assert litter(cache) == []
+
+
 @pytest.mark.parametrize(
     ("mode", "file_mode", "directory_mode"),
     [(None, 0o600, 0o700), (0o640, 0o640, 0o750), (0o664, 0o664, 0o775), (0o400, 0o600, 0o700)],
@@ -744,6 +971,19 @@ def test_a_truncated_entry_is_a_miss_that_is_reported(cache: FileSystemCache) ->
             with pytest.raises(UnreadableEntry):
                 cache.get("k")
         assert unreadable(cache, "k") == "truncated"
+
+
+@pytest.mark.parametrize("length", [0, 99_999, 200_000, 2**40, 2**64 - 1])
+def test_a_large_entry_of_a_wrong_length_is_a_miss_that_is_reported(
+    cache: FileSystemCache, length: int
+) -> None:
+    """Whatever the header says, no more is read than there is."""
+    cache.set("k", b"x" * 100_000)
+    path = path_of(cache, "k")
+    content = bytearray(path.read_bytes())
+    content[36:44] = struct.pack("<Q", length)
+    path.write_bytes(content)
+    assert unreadable(cache, "k") == "truncated"
 
 
 @pytest.mark.parametrize("value", ["some text", 123456])
@@ -1303,6 +1543,32 @@ result = 0
         assert ttl == 0 or 900 < ttl < 1500
     assert results(processes) == [0, 0]
     assert kinds == {65, 66}
+
+
+def test_keys_of_one_shard_are_always_found_while_processes_write_them(
+    tmp_path: Path, workers: Callable[..., list[subprocess.Popen[str]]]
+) -> None:
+    """Their files are written again and again, now for the one key and now for another."""
+    cache = FileSystemCache(tmp_path)
+    shard = path_of(cache, "0").parent
+    keys = [key for key in map(str, range(3000)) if path_of(cache, key).parent == shard][:4]
+    for key in keys:
+        cache.set(key, key * 50)
+    work = f"""
+for number in range(3000):
+    key = {keys!r}[number % 4]
+    cache.set(key, key * (50 + number % 90))
+result = 0
+"""
+    processes = workers(tmp_path, work, number=2)
+    while any(process.poll() is None for process in processes):
+        for key in keys:
+            value = cache.get(key)
+            assert value is not None
+            assert value == key * (len(value) // len(key))
+            assert cache.has(key)
+    assert results(processes) == [0, 0]
+    assert (cache.size(), litter(cache)) == (4, [])
 
 
 def test_several_processes_keep_the_threshold(

@@ -59,7 +59,7 @@ class _Files:
             held = files.read(str(path), header.key)
             assert held is not None
             data = files.pack(header.key, change(held.payload), held.expires_at, held.used)
-            path.write_bytes(data)
+            path.write_bytes(b"".join(data))
         return len(found)
 
     def _all(self) -> Iterator[tuple[Path, files.Header]]:
