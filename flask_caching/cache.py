@@ -28,6 +28,7 @@ from .checks import (
     watch_routes,
 )
 from .config import CacheConfig
+from .contexts import app_context
 from .deletion import Deletion
 from .errors import CacheError
 from .explain import SentHeaders, application, explain_call, explain_request
@@ -51,10 +52,6 @@ __all__ = ["Cache"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: The object behind the proxy: going through the proxy costs as much as looking up a value. To
-#: type checkers the proxy is the application, which has not what proxies have.
-_application_in_context: Callable[[], Any] = cast("Any", current_app)._get_current_object
 
 #: Where an application keeps the states of its caches.
 _EXTENSION = "flask_caching"
@@ -197,9 +194,9 @@ class Cache(Deletion, Switchable):
                 application, or several; or the current application is none of them.
         """
         try:
-            state: AppState = _application_in_context().extensions[_EXTENSION][self]
+            state: AppState = app_context().app.extensions[_EXTENSION][self]
             return state
-        except (RuntimeError, KeyError):
+        except (LookupError, RuntimeError, AttributeError):
             pass
         return self._only_state()
 
@@ -207,9 +204,9 @@ class Cache(Deletion, Switchable):
         """:meth:`state` for a decorated call, which goes on without the cache instead."""
         try:
             # As state() does, which would be one more call on every hit.
-            state: AppState = _application_in_context().extensions[_EXTENSION][self]
+            state: AppState = app_context().app.extensions[_EXTENSION][self]
             return state
-        except (RuntimeError, KeyError):
+        except (LookupError, RuntimeError, AttributeError):
             pass
         try:
             return self._only_state()

@@ -15,6 +15,7 @@ from typing import Any, cast
 from werkzeug.exceptions import HTTPException
 
 from .arguments import Binder, witness_arguments
+from .contexts import current_request
 from .driving import Pending, Step
 from .elsewhere import Found, call_key, keys_elsewhere
 from .entry import Entry, Witness
@@ -31,7 +32,6 @@ from .requests import (
     NO_REQUEST,
     RUNNING,
     cache_status,
-    current_request,
     indicate,
     is_call_of,
     request_witness,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from flask import Flask
 
+from .contexts import current_request
 from .errors import CacheError
 from .keys import KeyPart, KeySpec, called, request_for, view_parts
 from .madeup import (
@@ -24,7 +25,7 @@ from .madeup import (
     made_up_request,
     prepare_view_arguments,
 )
-from .requests import current_request, is_call_of
+from .requests import is_call_of
 from .state import AppState
 from .typing import QueryArgs
 from .views import endpoints_of

@@ -16,13 +16,13 @@ from flask import Flask
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
+from .contexts import current_request
 from .elsewhere import Found, application, call_key, custom_key, spec_key
 from .errors import UncacheableArgument
 from .explanation import KeyExplanation, changed
 from .globalreads import GlobalReads, global_reads
 from .keys import KeySpec, query_pairs
 from .madeup import as_current, prepare_view_arguments, scopes_of
-from .requests import current_request
 from .state import AppState
 from .unrouted import unrouted
 from .utils import get_arg_names

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from flask import Flask, current_app, g, has_app_context
 from werkzeug.routing import Rule
 
-from .requests import current_request
+from .contexts import current_request
 from .typing import QueryArgs
 from .utils import get_arg_names, query_args_as_pairs
 

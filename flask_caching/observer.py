@@ -166,7 +166,8 @@ class Lookup(_Bracket):
 
     def close(self, error: BaseException | None = None) -> None:
         """End the bracket, for a caller that cannot use ``with``."""
-        self.error = error
+        if error is not None:
+            self.error = error
         try:
             self.observer.lookup_finished(self)
         except Exception as fault:

@@ -15,11 +15,12 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
-from flask import globals as flask_globals
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.routing import MapAdapter
 
-__all__ = ["Detail", "Watch", "begin", "end", "note", "request_context", "watching"]
+from .contexts import request_context
+
+__all__ = ["Detail", "Watch", "begin", "end", "note", "watching"]
 
 #: Attributes of a request, and which inputs reading them reads. ``root`` is the script root.
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -236,14 +237,6 @@ def _watch_links(adapter: Any, watch: Watch) -> None:
         watched: Any = adapter
         watched.__class__ = _WatchedAdapter
         watched.watch, watch.adapter = watch, watched
-
-
-def request_context() -> Any:
-    """The context of the current request."""
-    names = vars(flask_globals)
-    proxy = names.get("request_ctx", names.get("app_ctx"))
-    # Below Flask 2.2 there is only the stack.
-    return names["_request_ctx_stack"].top if proxy is None else proxy._get_current_object()
 
 
 def note(watched: Any, inputs: Iterable[str]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from flask import after_this_request
-from flask import request as request_proxy
 
 from .arguments import witness_arguments
+from .contexts import current_request
 from .entry import Witness
 from .keys import request_for
 from .observer import Lookup
@@ -19,15 +19,10 @@ __all__ = [
     "NO_REQUEST",
     "RUNNING",
     "cache_status",
-    "current_request",
     "indicate",
     "is_call_of",
     "request_witness",
 ]
-
-#: The object behind the proxy. To type checkers the proxy is the request, which has not what
-#: proxies have.
-_request_in_context: Callable[[], Any] = cast("Any", request_proxy)._get_current_object
 
 #: Stands for the request where a key needs none.
 NO_REQUEST = request_for("")
@@ -36,14 +31,6 @@ _new_tuple: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, repo
 
 #: Where a request keeps the policies whose view is running for it.
 RUNNING = "_flask_caching_running"
-
-
-def current_request() -> Any:
-    """The request object itself, or ``None`` outside a request."""
-    try:
-        return _request_in_context()
-    except RuntimeError:
-        return None
 
 
 def request_witness(request: Any, endpoint: str) -> Witness:

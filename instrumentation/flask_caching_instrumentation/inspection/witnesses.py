@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from flask_caching.arguments import witness_arguments
+from flask_caching.contexts import current_request
 from flask_caching.entry import Entry, Witness
-from flask_caching.requests import current_request
 from flask_caching.typing import is_tuple
 
 from ..metrics.collisions import Offender

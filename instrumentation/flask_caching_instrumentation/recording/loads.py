@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Template
 
+from flask_caching.contexts import current_request
 from flask_caching.observer import Load
-from flask_caching.requests import current_request
 
 from .callers import Reader, caller, in_copied_context
 from .inputs import Group

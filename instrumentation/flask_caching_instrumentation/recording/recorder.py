@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 from flask import after_this_request, before_render_template
 from jinja2 import Template
 
+from flask_caching.contexts import current_request
 from flask_caching.observer import Bypass, Load, Lookup, NullObserver, Target
-from flask_caching.requests import current_request
 from flask_caching.state import AppState
 
 from ..forksafe import ForkSafeLock

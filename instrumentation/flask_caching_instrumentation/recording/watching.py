@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from flask import g
 
-from flask_caching import reads
+from flask_caching import contexts, reads
 from flask_caching.observer import Load
 
 from ..forksafe import ForkSafeLock
@@ -179,7 +179,7 @@ class WatchedRequest(Notebook):
         return True
 
     def _watch_session(self) -> None:
-        context: Any = reads.request_context()
+        context: Any = contexts.request_context()
         # Past the property that takes it for accessed.
         name = "_session" if hasattr(context, "_session") else "session"
         self.watch(getattr(context, name), SESSION)

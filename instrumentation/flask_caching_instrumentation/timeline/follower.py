@@ -16,9 +16,9 @@ from flask import Flask, request_finished, request_started, request_tearing_down
 
 from flask_caching.backends.base import RESERVED
 from flask_caching.backends.foreign import ForeignEntries
+from flask_caching.contexts import current_request
 from flask_caching.errors import CacheError
 from flask_caching.observer import Bypass, Load, Lookup, NullObserver, Target, Wait
-from flask_caching.requests import current_request
 from flask_caching.state import AppState
 
 from ..forksafe import ForkSafeLock

@@ -24,7 +24,7 @@ from flask_caching.observer import Bypass, Load, Lookup, Wait, report_fault
 from . import spans
 from .calls import Calls, Operation, ShownKeys
 from .providers import source
-from .scope import Scope, current_span, ids_of, is_suppressed, mark_failed
+from .scope import SPAN_KEY, Scope, current_context, ids_of, is_suppressed, mark_failed
 
 if TYPE_CHECKING:
     from flask_caching.config import CacheConfig
@@ -135,7 +135,7 @@ class Tracing(NoTracing):
 
     def recording(self) -> bool:
         try:
-            span = current_span()
+            span = current_context().get(SPAN_KEY)
             return (self._always or (span is not None and span.is_recording())) and self._may()
         except Exception as fault:
             report_fault("tracing.recording", fault)
@@ -162,7 +162,7 @@ class Tracing(NoTracing):
     def lookup_started(self, lookup: Lookup) -> None:
         try:
             # As ``recording``, written out: every hit comes by here.
-            span = current_span()
+            span = current_context().get(SPAN_KEY)
             if (self._always or (span is not None and span.is_recording())) and self._may():
                 self._open_asker(lookup)
         except Exception as fault:

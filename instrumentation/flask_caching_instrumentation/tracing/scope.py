@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final, cast
 
 from opentelemetry import context as context_api
@@ -25,8 +26,9 @@ from flask_caching.observer import report_fault
 from .spans import ERROR_TYPE, EXCEPTION, EXCEPTION_TYPE
 
 __all__ = [
+    "SPAN_KEY",
     "Scope",
-    "current_span",
+    "current_context",
     "ids_of",
     "is_suppressed",
     "mark_failed",
@@ -43,39 +45,40 @@ _SUPPRESS_ALL: Final[str] = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY"
 _opened: ContextVar[bool] = ContextVar("flask_caching_span_opened", default=False)
 
 
-def _quickest() -> Callable[[], Span | None]:
-    """What tells the current span, the quickest way there is: every hit asks.
+#: Where OpenTelemetry's API keeps the current span in a context. A name of our own, if unknown.
+SPAN_KEY: Final[str] = getattr(propagation, "_SPAN_KEY", "flask-caching-span")
 
-    That of the API goes through six functions. Where it keeps its context otherwise than it does
-    now, it is asked as usual.
+
+def _quickest() -> Callable[[], Mapping[str, Any]]:
+    """What gives the current context, the quickest way there is: every hit asks.
+
+    That of the API goes through six functions; this one through none of Python's. Where the API
+    keeps its context otherwise than it does now, it is asked for the span as usual.
     """
-    ordinary: Callable[[], Span | None] = get_current_span
+
+    def ordinary() -> Mapping[str, Any]:
+        return {SPAN_KEY: get_current_span()}
+
     # Old versions look for their context when they are asked first.
     context_api.get_current()
     runtime: Any = getattr(context_api, "_RUNTIME_CONTEXT", None)
     variable: Any = getattr(runtime, "_current_context", None)
-    key: Any = getattr(propagation, "_SPAN_KEY", None)
-    if not isinstance(variable, ContextVar) or not isinstance(key, str):
+    if not isinstance(variable, ContextVar):
         return ordinary
-    get: Callable[[Any], Any] = cast("Any", variable).get
-    nothing = Context()
-
-    def current_span() -> Span | None:
-        span: Span | None = get(nothing).get(key)
-        return span
-
+    quick: Callable[[], Mapping[str, Any]] = partial(cast("Any", variable).get, Context())
     probe = NonRecordingSpan(INVALID_SPAN_CONTEXT)
     token: Any = context_api.attach(set_span_in_context(probe))
     try:
-        return current_span if current_span() is probe else ordinary
+        return quick if quick().get(SPAN_KEY) is probe else ordinary
     except Exception:
         return ordinary
     finally:
         context_api.detach(token)
 
 
-#: The current span; ``None``, or one that is not recorded, where there is none.
-current_span: Final = _quickest()
+#: The current context. It has the current span under ``SPAN_KEY``: nothing, or one that is not
+#: recorded, where there is none.
+current_context: Final = _quickest()
 
 
 class Scope:
