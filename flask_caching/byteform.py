@@ -4,7 +4,8 @@ They begin with a header and end with a checksum. That covers the key as well, s
 written under one key is never taken for another's, whoever mixed them up. Under
 ``CACHE_SERIALIZER = "signed"`` a MAC takes its place, which is checked before anything is parsed.
 
-A large payload is copied once when it is written, and once when it is read.
+In between is the body of the payload, which is what may be large. A store that can write and read
+it apart from the rest, a file, spares it two copies.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from .compression import COMPRESSIONS
 from .entry import DIGEST_SIZE, SEALED_SIZE, Entry, Form, Witness
 from .errors import SerializationError, UnreadableEntry
-from .payloads import dump_payload, load_payload
+from .payloads import dump_payload, head_size, load_payload
 
 __all__ = ["MAGIC", "ByteForm"]
 
@@ -50,6 +51,7 @@ _READ_SETS: tuple[frozenset[str], ...] = tuple(
 )
 _FORMS = {int(form): form for form in Form}
 _MAC_SIZE = 32
+_DAMAGED = "the entry is damaged, cut off, or of another key"
 
 
 class ByteForm:
@@ -82,9 +84,15 @@ class ByteForm:
         self._start = MAGIC + bytes([_VERSION]) + fingerprint
 
     def dumps(self, entry: Entry, key: str = "") -> bytes:
-        """The byte form of an entry: a header, the rest of the metadata, the payload.
+        """The byte form of an entry, as ``dump_parts`` gives it in parts."""
+        # The one copy of a large body.
+        return b"".join(self.dump_parts(entry, key))
 
-        Its length is noted in the entry's ``size``.
+    def dump_parts(self, entry: Entry, key: str = "") -> tuple[bytes, bytes, bytes]:
+        """What is before the body of an entry's payload, the body, and the checksum behind it.
+
+        The first are a header, the rest of the metadata, the head of the payload. The length of
+        all is noted in the entry's ``size``.
 
         Args:
             entry: The entry.
@@ -95,34 +103,30 @@ class ByteForm:
         """
         try:
             flags, metadata, fields = self._dump_metadata(entry)
-            parts = dump_payload(entry.form, entry.payload)
+            head, body = dump_payload(entry.form, entry.payload)
         except Exception as error:
             raise SerializationError(f"the entry cannot be written: {error!r}") from error
         size = 0
         if self._compression is not None:
-            parts, size = self._compressed(parts)
+            head, body, size = self._compressed(head, body)
             flags |= self._compression.number if size else 0
         bound = key.encode("utf-8", "surrogatepass")
         header = self._start + _HEADER.pack(entry.form, flags, *fields, size)
+        before = b"".join((header, metadata, head))
         if flags & _SIGNED:
-            end = self._mac(bound, header, metadata, *parts)
+            end = self._mac(bound, before, body)
         else:
-            checksum = zlib.crc32(bound)
-            for part in (header, metadata, *parts):
-                checksum = zlib.crc32(part, checksum)
-            end = _CHECKSUM.pack(checksum)
-        # The one copy of a large payload.
-        data = b"".join((header, metadata, *parts, end))
-        entry.size = len(data)
-        return data
+            end = _CHECKSUM.pack(zlib.crc32(body, zlib.crc32(before, zlib.crc32(bound))))
+        entry.size = len(before) + len(body) + len(end)
+        return before, body, end
 
-    def _compressed(self, parts: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], int]:
+    def _compressed(self, head: bytes, body: bytes) -> tuple[bytes, bytes, int]:
         """A payload as it is stored, and its length before if it was made smaller; else 0."""
-        size = sum(map(len, parts))
+        size = len(head) + len(body)
         if self._compression is None or size < self._compression_threshold:
-            return parts, 0
-        smaller = self._compression.compress(b"".join(parts))
-        return ((smaller,), size) if len(smaller) < size else (parts, 0)
+            return head, body, 0
+        smaller = self._compression.compress(head + body)
+        return (b"", smaller, size) if len(smaller) < size else (head, body, 0)
 
     def _dump_metadata(self, entry: Entry) -> tuple[int, bytes, tuple[Any, ...]]:
         """The flags, the metadata behind the header, and that in the header."""
@@ -140,8 +144,34 @@ class ByteForm:
         fields = (reads, *times, len(versions), len(vary))
         return flags, sealed + versions + vary, fields
 
-    def loads(self, data: bytes, key: str = "") -> Entry:
+    def around(self, data: bytes, begin: int) -> tuple[int, int] | None:
+        """How many bytes are before the body of an entry's payload, and how many behind it.
+
+        Args:
+            data: Something with the first bytes of the entry in it.
+            begin: Where they begin.
+
+        Returns:
+            ``None`` if ``data`` is not enough to tell that, or not an entry of this application.
+        """
+        if not data.startswith(self._start, begin):
+            return None
+        try:
+            form, flags, _, _, _, _, versions, vary, _ = _HEADER.unpack_from(data, begin + _START)
+            before = _BEGIN + (SEALED_SIZE if flags & _WITNESS else 0) + versions + vary
+            if not flags & _COMPRESSION:
+                before += head_size(_FORMS[form], data, begin + before)
+        except (KeyError, struct.error):
+            return None
+        return before, _MAC_SIZE if flags & _SIGNED else _CHECKSUM.size
+
+    def loads(self, data: bytes, key: str = "", body: bytes = b"") -> Entry:
         """The entry in ``data``, which was found under ``key``.
+
+        Args:
+            data: The whole entry, or what is before and behind the body of its payload.
+            key: What it was found under.
+            body: The body, if it is not in ``data``. It is not copied.
 
         Raises:
             UnreadableEntry: If it is not one that this application wrote under that key, or is
@@ -155,20 +185,24 @@ class ByteForm:
         end = -_CHECKSUM.size
         if flags & _SIGNED:
             end = -_MAC_SIZE
-            mac = self._mac(bound, memoryview(data)[:end])
+            mac = self._mac(bound, memoryview(data)[:end], body)
             if not hmac.compare_digest(data[end:], mac):
                 raise UnreadableEntry("the entry's signature does not match", "signature")
         elif self._flags & _SIGNED:
             raise UnreadableEntry("the entry is not signed", "signature")
-        elif zlib.crc32(data, zlib.crc32(bound)) != _RESIDUE:
-            raise UnreadableEntry("the entry is damaged, cut off, or of another key", "truncated")
+        else:
+            checksum = zlib.crc32(bound)
+            if body:
+                checksum = zlib.crc32(body, zlib.crc32(data[:end], checksum))
+            if zlib.crc32(data[end:] if body else data, checksum) != _RESIDUE:
+                raise UnreadableEntry(_DAMAGED, "truncated")
         if flags & _COMPRESSION and self.largest is not None and fields[-1] > self.largest:
             raise UnreadableEntry(f"the entry is {fields[-1]} bytes when unpacked", "too_large")
         try:
-            entry = _entry(data, end, *fields)
+            entry = _entry(data, end, body, *fields)
         except Exception as error:
             raise UnreadableEntry(f"the entry cannot be read: {error!r}", "truncated") from error
-        entry.size = len(data)
+        entry.size = len(data) + len(body)
         return entry
 
     def _not_ours(self, data: bytes) -> UnreadableEntry:
@@ -209,6 +243,7 @@ class ByteForm:
 def _entry(
     data: bytes,
     end: int,
+    body: bytes,
     form: int,
     flags: int,
     reads: int,
@@ -219,7 +254,7 @@ def _entry(
     vary: int,
     size: int,
 ) -> Entry:
-    """The entry in ``data``, whose payload goes to ``end``, of the fields of its header."""
+    """The entry in ``data`` and ``body``, of the fields of its header."""
     if not math.isfinite(created_at + expires_at + load_seconds):
         raise ValueError("its times are no numbers")
     sealed = _BEGIN + SEALED_SIZE if flags & _WITNESS else _BEGIN
@@ -227,10 +262,10 @@ def _entry(
     begin = middle + vary
     kind = _FORMS[form]
     if flags & _COMPRESSION:
-        whole = _decompress(flags & _COMPRESSION, data[begin:end], size)
+        whole = _decompress(flags & _COMPRESSION, body or data[begin:end], size)
         payload = load_payload(kind, whole, 0, len(whole))
     else:
-        payload = load_payload(kind, data, begin, end)
+        payload = load_payload(kind, data, begin, end, body)
     # By position, which takes half the time.
     return Entry(
         kind,

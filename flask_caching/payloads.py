@@ -1,4 +1,8 @@
-"""The bytes of an entry's payload: plain values and responses, without :mod:`pickle`."""
+"""The bytes of an entry's payload: plain values and responses, without :mod:`pickle`.
+
+They are a head and a body. The body is what may be large, as it is: the application's own bytes,
+or what they are decoded or unpickled of.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,13 @@ from typing import Any, cast
 
 from .entry import Form, StoredResponse
 
-__all__ = ["dump_payload", "dump_response", "load_payload", "load_response"]
+__all__ = [
+    "dump_payload",
+    "dump_response",
+    "head_size",
+    "load_payload",
+    "load_response",
+]
 
 #: What a plain value's bytes begin with: UTF-8, bytes, decimal digits, else JSON.
 _TEXT, _BYTES, _NUMBER = b"sbi"
@@ -18,16 +28,16 @@ _LARGE = 8192
 _LENGTH = struct.Struct(">I")
 
 
-def dump_payload(form: Form, payload: object) -> tuple[bytes, ...]:
-    """The bytes of a payload, in parts, so that a large one is not copied to be put together."""
+def dump_payload(form: Form, payload: object) -> tuple[bytes, bytes]:
+    """The head and the body of a payload."""
     if form is Form.PLAIN:
         return _dump_plain(payload)
     if form is Form.RESPONSE:
         return dump_response(cast(StoredResponse, payload))
-    return (cast(bytes, payload),)
+    return b"", cast(bytes, payload)
 
 
-def _dump_plain(value: Any) -> tuple[bytes, ...]:
+def _dump_plain(value: Any) -> tuple[bytes, bytes]:
     """A letter for the type, and the value."""
     kind = type(cast("object", value))
     if kind is str:
@@ -35,7 +45,7 @@ def _dump_plain(value: Any) -> tuple[bytes, ...]:
     if kind is bytes:
         return b"b", value
     if kind is int and -(2**63) <= value < 2**63:
-        return (b"i%d" % value,)
+        return b"i%d" % value, b""
     return b"j", json.dumps(_tag_plain(value), separators=(",", ":")).encode()
 
 
@@ -71,8 +81,15 @@ def _untag_plain(value: Any) -> Any:
     return {"tuple": tuple, "frozenset": frozenset}[kind](map(_untag_plain, content))
 
 
-def load_payload(form: Form, data: bytes, begin: int, end: int) -> Any:
-    """The payload that :func:`dump_payload` made of it, found between two places in ``data``.
+def load_payload(form: Form, data: bytes, begin: int, end: int, body: bytes = b"") -> Any:
+    """The payload that :func:`dump_payload` made of it.
+
+    Args:
+        form: Its form.
+        data: Where it is, between other things.
+        begin: The place in ``data`` where it begins.
+        end: The place where it ends.
+        body: Its body, if there is only the head in ``data``. It is not copied any more.
 
     Raises:
         Exception: Of whatever kind, if it is something else.
@@ -82,22 +99,36 @@ def load_payload(form: Form, data: bytes, begin: int, end: int) -> Any:
         if kind == _TEXT:
             # A view saves the copy of a large text, and takes longer for a small one.
             text = data[begin:end] if len(data) < _LARGE else memoryview(data)[begin:end]
-            return str(text, "utf-8", "surrogatepass")
+            return str(body or text, "utf-8", "surrogatepass")
         if kind == _BYTES:
-            return data[begin:end]
+            return body or data[begin:end]
         if kind == _NUMBER:
             return int(data[begin:end])
-        return _untag_plain(json.loads(data[begin:end]))
+        return _untag_plain(json.loads(body or data[begin:end]))
     if form is Form.RESPONSE:
-        return load_response(data, begin, end)
-    return data[begin:end]
+        return load_response(data, begin, end, body)
+    return body or data[begin:end]
 
 
-def dump_response(stored: StoredResponse) -> tuple[bytes, ...]:
-    """A response as bytes, in parts: the length of its head, the head, the body as it is.
+def head_size(form: Form, data: bytes, begin: int) -> int:
+    """Bytes of the head of a payload that begins at a place in ``data``.
 
-    The head is the status, and names and values in turn, each on a line. One that has such a
-    line's end in it is JSON.
+    Raises:
+        struct.error: If ``data`` is not enough to tell.
+    """
+    if form is Form.PLAIN:
+        return 1
+    if form is Form.RESPONSE:
+        (length,) = _LENGTH.unpack_from(data, begin)
+        return _LENGTH.size + int(length)
+    return 0
+
+
+def dump_response(stored: StoredResponse) -> tuple[bytes, bytes]:
+    """A response as bytes: its head, and behind it the body as it is.
+
+    The head is a length, and of that length the status, and names and values in turn, each on a
+    line. One that has such a line's end in it is JSON.
     """
     lines = [stored.status]
     for header in stored.headers:
@@ -106,16 +137,16 @@ def dump_response(stored: StoredResponse) -> tuple[bytes, ...]:
     if head.count("\n") >= len(lines) or head.startswith("["):
         head = json.dumps([stored.status, stored.headers], separators=(",", ":"))
     data = head.encode("utf-8", "surrogatepass")
-    return _LENGTH.pack(len(data)), data, stored.body
+    return _LENGTH.pack(len(data)) + data, stored.body
 
 
-def load_response(data: bytes, begin: int, end: int) -> StoredResponse:
-    """The response that :func:`dump_response` made of it, between two places in ``data``."""
+def load_response(data: bytes, begin: int, end: int, body: bytes = b"") -> StoredResponse:
+    """The response that :func:`dump_response` made of it; as :func:`load_payload`."""
     (length,) = _LENGTH.unpack_from(data, begin)
     begin += _LENGTH.size
     middle = begin + length
     head = data[begin:middle].decode("utf-8", "surrogatepass")
-    body = data[middle:end]
+    body = body or data[middle:end]
     if head.startswith("["):
         status, headers = json.loads(head)
         return StoredResponse(status, tuple((name, value) for name, value in headers), body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from . import files
 from .filecounts import Numbers
@@ -87,22 +87,22 @@ class Room:
     def put(
         self,
         place: Place,
-        make: Callable[[], tuple[bytes, float] | None],
+        make: Callable[[], tuple[Sequence[bytes], float] | None],
         threshold: int,
     ) -> None:
         """Put a new file in place, alone on its shard, and stay within the limit.
 
         Args:
             place: Where.
-            make: Called under the lock, perhaps more than once: gives the payload and the
-                expiry, or ``None`` to leave all as it is.
+            make: Called under the lock, perhaps more than once: gives the parts of the
+                payload and the expiry, or ``None`` to leave all as it is.
             threshold: Files at most; 0 for no limit.
 
         Raises:
             OSError: If it cannot be written, or its shard was locked all the time.
         """
 
-        def content() -> list[bytes] | None:
+        def content() -> Sequence[bytes] | None:
             made = make()
             return made and files.pack(place.key, *made, self.stamp())
 

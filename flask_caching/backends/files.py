@@ -28,6 +28,7 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..byteform import ByteForm
 from ..errors import UnreadableEntry
 
 __all__ = [
@@ -74,11 +75,19 @@ _CREATE = _CHANGE | os.O_CREAT | os.O_EXCL
 
 
 class Found(NamedTuple):
-    """What a file holds for the key it was read for."""
+    """What a file holds for the key it was read for.
+
+    Attributes:
+        expires_at: Unix time, seconds; ``0.0`` never.
+        used: The stamp of its last use.
+        payload: The payload; without its body, if that is large and was to be read apart.
+        body: Then the body; else empty.
+    """
 
     expires_at: float
     used: int
     payload: bytes
+    body: bytes = b""
 
 
 class Header(NamedTuple):
@@ -109,16 +118,30 @@ class _OtherKey(Exception):
     """The file holds another key."""
 
 
-def pack(key: bytes, payload: bytes, expires_at: float, used: int) -> list[bytes]:
-    """The content of a file, in one part, or two: a large payload is not copied."""
-    check = zlib.crc32(payload[:_CHECKED], zlib.crc32(key))
-    sizes = (len(key), len(payload), check)
-    header = _HEADER.pack(_MAGIC, _VERSION, expires_at, expires_at, used, *sizes)
-    return [header + key + payload] if len(payload) < _FIRST else [header + key, payload]
+def pack(key: bytes, payload: Sequence[bytes], expires_at: float, used: int) -> Sequence[bytes]:
+    """The content of a file, in one part, or several: a large payload is not copied.
+
+    Args:
+        key: The key.
+        payload: The parts of the payload; the first has all that the check covers.
+        expires_at: Unix time, seconds; ``0.0`` never.
+        used: A stamp of now.
+    """
+    check = zlib.crc32(payload[0][:_CHECKED], zlib.crc32(key))
+    size = sum(map(len, payload))
+    header = _HEADER.pack(_MAGIC, _VERSION, expires_at, expires_at, used, len(key), size, check)
+    parts = (header + key, *payload)
+    return parts if size >= _FIRST else (b"".join(parts),)
 
 
-def read(path: str, key: bytes) -> Found | None:
+def read(path: str, key: bytes, codec: ByteForm | None = None) -> Found | None:
     """What the file holds for ``key``; ``None`` if there is none, or for another key.
+
+    Args:
+        path: The file.
+        key: The key.
+        codec: Says where the body of a large payload is, which is then read apart, into bytes
+            that nobody has to copy.
 
     Raises:
         UnreadableEntry: If it is not a file of ours, or is cut off or damaged.
@@ -127,7 +150,7 @@ def read(path: str, key: bytes) -> Found | None:
     torn = False
     for _ in range(_ATTEMPTS):
         try:
-            return _read(path, key)
+            return _read(path, key, codec)
         except _Torn:
             torn = True
         except _OtherKey:
@@ -138,7 +161,7 @@ def read(path: str, key: bytes) -> Found | None:
     return None
 
 
-def _read(path: str, key: bytes) -> Found | None:
+def _read(path: str, key: bytes, codec: ByteForm | None) -> Found | None:
     try:
         # Not open(), which takes longer than all the rest.
         file = os.open(path, _READ)
@@ -148,21 +171,35 @@ def _read(path: str, key: bytes) -> Found | None:
         data = _read_head(file, _FIRST)
         expires_at, used, begin, length = _parse(data)
         if len(data) < _FIRST:
-            payload = data[begin:]
+            payload, body = data[begin:], b""
         elif begin + length == os.fstat(file).st_size:
-            # Its beginning is read twice, so that the rest is put nowhere else first.
-            os.lseek(file, begin, os.SEEK_SET)
-            payload = _read_all(file, length)
+            payload, body = _read_large(file, data, begin, length, codec)
         else:
             raise _damaged()
     finally:
         os.close(file)
-    if len(payload) != length:
+    if len(payload) + len(body) != length:
         raise _damaged()
     if data[_HEADER.size : begin] != key:
         # It was replaced while it was being opened, and became that key's (filespare); or it is.
         raise _OtherKey
-    return Found(expires_at, used, payload)
+    return Found(expires_at, used, payload, body)
+
+
+def _read_large(
+    file: int, data: bytes, begin: int, length: int, codec: ByteForm | None
+) -> tuple[bytes, bytes]:
+    """A payload without its body, and the body, of a file that begins with ``data``."""
+    before, behind = (codec and codec.around(data, begin)) or (0, 0)
+    middle = begin + before
+    size = length - before - behind
+    # The first bytes are read twice, so that those behind them are put nowhere else first.
+    if not behind or middle > len(data) or size < 0:
+        os.lseek(file, begin, os.SEEK_SET)
+        return _read_all(file, length), b""
+    os.lseek(file, middle, os.SEEK_SET)
+    body = _read_all(file, size)
+    return data[begin:middle] + os.read(file, behind), body
 
 
 def _read_head(file: int, size: int) -> bytes:
@@ -175,8 +212,12 @@ def _read_head(file: int, size: int) -> bytes:
 
 
 def _read_all(file: int, length: int) -> bytes:
-    """So many bytes, or what there is of them. One call nearly always gives them all."""
-    parts = [os.read(file, length)]
+    """So many bytes, or what there is of them."""
+    data = os.read(file, length)
+    if len(data) == length:
+        return data
+    # One call gives two gigabytes at most.
+    parts = [data]
     while parts[-1] and (missing := length - sum(map(len, parts))):
         parts.append(os.read(file, missing))
     return b"".join(parts)

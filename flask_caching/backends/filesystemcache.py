@@ -159,19 +159,17 @@ class FileSystemCache(
         room = self._room()
         raw, name = self._name_of(key)
         path = room.folder.path_of(key, name)
-        found = files.read(path, raw)
+        found = files.read(path, raw, self.codec)
         if found is None:
             return None
-        expires_at, used, payload = found
+        expires_at, used, payload, body = found
         if expires_at and expires_at <= self._clock():
             room.discard(room.folder.place(key))
             return None
-        entry = self._decoded.find(path, payload, self.codec)
+        entry = self._decoded.find(path, payload, body, self.codec)
         if entry is None or entry.expires_at != expires_at:
-            entry = self._unpack(key, payload)
-            # What counts is when the file expires, which may have been moved since.
-            entry.expires_at = expires_at
-            self._decoded.keep(path, payload, self.codec, entry)
+            entry = self._entry_in(found, key)
+            self._decoded.keep(path, payload, body, self.codec, entry)
         room.hit(path, used, self.threshold)
         return entry
 
@@ -183,25 +181,25 @@ class FileSystemCache(
         return [self._get_or_miss(key) for key in keys]
 
     def set_entry(self, key: str, entry: Entry, touch: Sequence[str] = ()) -> bool:
-        payload = self._pack(key, entry)
+        parts = self._pack_parts(key, entry)
         room, place = self._at(key)
         for other in touch:
             self._keep_until(other, entry.expires_at)
         if room.expired(entry.expires_at):
             room.remove(place)
         else:
-            room.put(place, lambda: (payload, entry.expires_at), self.threshold)
+            room.put(place, lambda: (parts, entry.expires_at), self.threshold)
         return True
 
     def add_entry(self, key: str, entry: Entry) -> bool:
-        payload = self._pack(key, entry)
+        parts = self._pack_parts(key, entry)
         room, place = self._at(key)
         added = room.live(place) is None
 
-        def make() -> tuple[bytes, float] | None:
+        def make() -> tuple[Sequence[bytes], float] | None:
             nonlocal added
             added = room.live(place) is None
-            return (payload, entry.expires_at) if added else None
+            return (parts, entry.expires_at) if added else None
 
         if added and not room.expired(entry.expires_at):
             room.put(place, make, self.threshold)
@@ -256,7 +254,7 @@ class FileSystemCache(
         room, place = self._at(key)
         value = 0
 
-        def make() -> tuple[bytes, float]:
+        def make() -> tuple[Sequence[bytes], float]:
             nonlocal value
             before = self._count(key, room, place)
             if before is None:
@@ -265,7 +263,7 @@ class FileSystemCache(
                 number: Any = before.payload
                 value = number + delta
                 entry = before.replaced(Form.PLAIN, value, before.expires_at)
-            return self._pack(key, entry), entry.expires_at
+            return self._pack_parts(key, entry), entry.expires_at
 
         room.put(place, make, self.threshold)
         return value
@@ -285,12 +283,10 @@ class FileSystemCache(
 
     def peek(self, key: str) -> Entry | None:
         room, place = self._at(key)
-        found = files.read(place.path, place.key)
+        found = files.read(place.path, place.key, self.codec)
         if found is None or room.expired(found.expires_at):
             return None
-        entry = self._unpack(key, found.payload)
-        entry.expires_at = found.expires_at
-        return entry
+        return self._entry_in(found, key)
 
     def touch(self, key: str, timeout: float | None = None) -> bool:
         room, place = self._at(key)
@@ -352,6 +348,20 @@ class FileSystemCache(
         room = self._room()
         return room, room.folder.place(key)
 
+    def _entry_in(self, found: files.Found, key: str) -> Entry:
+        """The entry that was found under ``key``.
+
+        Raises:
+            UnreadableEntry: If it is none.
+        """
+        if found.body:
+            entry = self.codec.loads(found.payload, key, found.body)
+        else:
+            entry = self._unpack(key, found.payload)
+        # What counts is when the file expires, which may have been moved since.
+        entry.expires_at = found.expires_at
+        return entry
+
     def _get_or_miss(self, key: str) -> Entry | None:
         """:meth:`get_entry` for one of several: what cannot be read is reported and missing."""
         try:
@@ -374,7 +384,7 @@ class FileSystemCache(
             found = files.read(place.path, place.key)
             if found is None or room.expired(found.expires_at):
                 return None
-            entry = self._unpack(key, found.payload)
+            entry = self._entry_in(found, key)
         except UnreadableEntry as error:
             self._report(error)
             return None
@@ -383,7 +393,6 @@ class FileSystemCache(
                 f"the key {key!r} holds something else than an integer, so it cannot be "
                 "counted up or down; set it to an integer first, or count under another key"
             )
-        entry.expires_at = found.expires_at
         return entry
 
     def _keep_until(self, key: str, expires_at: float) -> None:

@@ -7,6 +7,8 @@ checksum: a reply that belongs to another key is not taken for an entry.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..byteform import MAGIC
 from ..entry import Entry, Form
 from ..errors import UnreadableEntry
@@ -43,12 +45,16 @@ class WireBackend(EntryBackend):
         Raises:
             SerializationError: If the entry cannot be written.
         """
+        return b"".join(self._pack_parts(key, entry))
+
+    def _pack_parts(self, key: str, entry: Entry) -> Sequence[bytes]:
+        """:meth:`_pack` in parts, of which a large one is not copied."""
         number = bare_number(entry)
         if number is None:
-            return self.codec.dumps(entry, key)
+            return self.codec.dump_parts(entry, key)
         digits = b"%d" % number
         entry.size = len(digits)
-        return digits
+        return (digits,)
 
     def _unpack(self, key: str, data: bytes) -> Entry:
         """The entry in the bytes found under ``key``; a bare number has no ``created_at``.

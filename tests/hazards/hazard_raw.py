@@ -58,7 +58,7 @@ class _Files:
         for path, header in found:
             held = files.read(str(path), header.key)
             assert held is not None
-            data = files.pack(header.key, change(held.payload), held.expires_at, held.used)
+            data = files.pack(header.key, [change(held.payload)], held.expires_at, held.used)
             path.write_bytes(b"".join(data))
         return len(found)
 
