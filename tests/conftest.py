@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,17 @@ pytest.register_assert_rewrite("flask_caching.testing")
 # A shared machine may be slow at any moment; under CI=true hypothesis is repeatable by itself.
 settings.register_profile("tests", settings(deadline=None))
 settings.load_profile("tests")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there before the first test to itself.
+
+    It is half a million objects, which every collection would go through, and every forked child
+    would copy.
+    """
+    gc.collect()
+    gc.freeze()
+
 
 if not hasattr(TestResponse, "text"):  # before Werkzeug 2.1
     TestResponse.text = property(lambda response: response.get_data(as_text=True))
