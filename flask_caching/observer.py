@@ -116,12 +116,13 @@ class _Bracket:
 
     #: What ended it, if it was an exception.
     error: BaseException | None = None
-    #: Where an observer may keep what it needs between start and finish (a span, say).
-    state: Any = None
 
     def __init__(self, observer: Observer, target: Target) -> None:
         self.observer = observer
         self.target = target
+        #: Where an observer may keep what it needs between start and finish (a span, say). Not a
+        #: default of the class: this one is read at every hit, and that takes longer there.
+        self.state: Any = None
 
 
 class Lookup(_Bracket):

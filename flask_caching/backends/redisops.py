@@ -141,12 +141,14 @@ class RedisBackend(
     def get_entries(
         self, keys: Sequence[str], create: Mapping[str, Entry] = NOTHING
     ) -> list[Entry | None]:
-        names = [self._name(key) for key in keys]
-        additions = {
-            key: command
-            for key, entry in create.items()
-            if (command := self._write(key, entry, "NX")) is not None
-        }
+        names = self._names(keys)
+        additions: dict[str, Command] = {}
+        if create:
+            additions = {
+                key: command
+                for key, entry in create.items()
+                if (command := self._write(key, entry, "NX")) is not None
+            }
         if not additions:
             found = self._fetch_all(names) if names else []
         else:
@@ -165,7 +167,7 @@ class RedisBackend(
             return True
         if not touch:
             return bool(self._do(*command))
-        names = [self._name(other) for other in touch]
+        names = self._names(touch)
         seconds = self._seconds_left(entry) or 0.0
         stored, *kept = self._do_all([command, *self._keep(names, seconds)])
         stored = _settled(stored)
@@ -347,6 +349,13 @@ class RedisBackend(
         # Keys may be made of request paths, with anything in them.
         return (prefix + key).encode("utf-8", "surrogatepass")
 
+    def _names(self, keys: Sequence[str]) -> list[bytes]:
+        """What several keys are called; a prefix that is made is made once."""
+        prefix = self.key_prefix
+        if callable(prefix):
+            prefix = prefix()
+        return [(prefix + key).encode("utf-8", "surrogatepass") for key in keys]
+
     def _write(self, key: str, entry: Entry, *flags: str) -> Command | None:
         """The SET of an entry; ``None`` if it has expired.
 
@@ -387,7 +396,7 @@ class RedisBackend(
     def _remove(self, command: str, keys: Sequence[str]) -> list[str]:
         if not keys:
             return []
-        replies = self._delete_all(command, [self._name(key) for key in keys])
+        replies = self._delete_all(command, self._names(keys))
         if not self.ignore_delete_many_errors:
             for reply in replies:
                 _settled(reply)
