@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 #: Nanoseconds that telemetry may add to an in-process hit.
-PROMISED = {"one thread": 1000, "shared, four threads": 2500}
+PROMISED = {"one thread": 700, "shared, four threads": 2500}
 
 CALLS = 4000
 
