@@ -20,7 +20,7 @@ from servers import Server
 
 from benchmarks.machine import undisturbed
 from benchmarks.results import Results
-from benchmarks.running import BINARIES, WORKERS, Choice, roots_of, store_running
+from benchmarks.running import BINARIES, WORKERS, Choice, one_core, roots_of, store_running
 from benchmarks.suites import SUITES
 
 __all__ = ["measure_load"]
@@ -97,7 +97,10 @@ def _measure_store(store: str, place: str, choice: Choice, results: Results) -> 
             # A database for each: they do not read one another's entries.
             at = f"{place}/{database}" if store == "redis" else place
             python = choice.interpreters[subject]
-            servers[subject] = Gunicorn(folder / subject, python, subject, store, at)
+            # Both workers on one core, which they fill; `wrk` and Redis have the others. On all of
+            # them one run differs from the next by a factor of two, as they push one another away.
+            with one_core():
+                servers[subject] = Gunicorn(folder / subject, python, subject, store, at)
             stack.callback(servers[subject].stop)
         for turn in range(choice.turns_of("load")):
             for name, path in (PAGES | CONSTANT).items():
