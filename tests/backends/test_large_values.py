@@ -119,14 +119,18 @@ def test_a_large_value_of_each_form_comes_back(cache: FileSystemCache, name: str
     assert found(cache) == value  # the second time it may be remembered
 
 
+def far_places(size: int) -> list[int]:
+    """Places behind the head of a file: some in the body, and more at the end."""
+    return [*range(250, size, size // 20), *range(size - 40, size, 3)]
+
+
 @each_large
 def test_damage_anywhere_in_a_large_value_is_a_miss(cache: FileSystemCache, name: str) -> None:
     """Before the body, in it or behind it; never a wrong value."""
     path, value = store(cache, name)
     whole = Path(path).read_bytes()
     size = len(whole)
-    places = [*range(48, 250, 2), *range(250, size, size // 20), *range(size - 40, size, 3)]
-    for place in places:
+    for place in [*range(48, 250, 2), *far_places(size)]:
         changed = bytearray(whole)
         changed[place] ^= 1 << place % 8
         Path(path).write_bytes(changed)
@@ -141,8 +145,7 @@ def test_a_large_value_that_is_cut_off_is_a_miss(cache: FileSystemCache, name: s
     path, value = store(cache, name)
     whole = Path(path).read_bytes()
     size = len(whole)
-    lengths = [*range(49, 250, 7), *range(250, size, size // 20), *range(size - 40, size, 3)]
-    for length in lengths:
+    for length in [*range(49, 250, 7), *far_places(size)]:
         for said in (whole[36:44], (length - 49).to_bytes(8, "little")):
             Path(path).write_bytes(whole[:36] + said + whole[44:length])
             assert found(cache) is None, length
