@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from servers import HOST, PATIENCE, RedisServer, free_port, wait_until
+from servers import HOST, PATIENCE, RedisServer, wait_until
 
 __all__ = ["ClusterNode", "SentinelServer", "SentinelSet", "start_cluster"]
 
@@ -141,11 +141,8 @@ class ClusterNode(RedisServer):
         return {"cluster_state:ok", "cluster_known_nodes:3", "cluster_size:3"} <= set(lines)
 
     def _command(self) -> Sequence[str]:
-        # Its own by default would be 10,000 above the port, which may be none.
-        self.bus_port = free_port()
         settings = {
             "enabled": "yes",
-            "port": str(self.bus_port),
             "node-timeout": "5000",
             "require-full-coverage": "no",
         }
@@ -175,7 +172,7 @@ def start_cluster(directory: Path) -> list[ClusterNode]:
             node.cli("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
             node.cli("CLUSTER", "ADDSLOTSRANGE", str(first), str(end - 1))
         for node in nodes[1:]:
-            nodes[0].cli("CLUSTER", "MEET", HOST, str(node.port), str(node.bus_port))
+            nodes[0].cli("CLUSTER", "MEET", HOST, str(node.port))
         for node in nodes:
             wait_until(node.is_joined, f"{node!r}'s view of the cluster")
         undo.pop_all()

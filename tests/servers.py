@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import re
 import shutil
 import signal
@@ -65,11 +66,25 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = PATI
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port that nobody listens on at this moment, nor on the one 10000 above it.
+
+    That one is the bus of a node of a Redis Cluster. Both are below the ports that systems give to
+    the ends of outgoing connections, so that none of those takes one between this call and the
+    server's start, or while a test has its server stopped.
+    """
+    while True:
+        port = random.SystemRandom().randrange(12_000, 22_000)
+        if _is_free(port) and _is_free(port + 10_000):
+            return port
+
+
+def _is_free(port: int) -> bool:
     with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
 
 
 def missing(what: str) -> NoReturn:

@@ -412,7 +412,7 @@ def replica_of(node: ClusterNode, others: list[ClusterNode], folder: Path) -> It
             settings = ("cluster-node-timeout", "1000", "repl-diskless-sync-delay", "0")
             member.cli("CONFIG", "SET", *settings)
         for other in (node, *others):
-            replica.cli("CLUSTER", "MEET", HOST, str(other.port), str(other.bus_port))
+            replica.cli("CLUSTER", "MEET", HOST, str(other.port))
 
         def follows() -> bool:
             try:

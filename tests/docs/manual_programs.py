@@ -72,7 +72,7 @@ class Surroundings:
             server = request.getfixturevalue(fixture)
             self.numbers[shown] = str(server.port)
             self.variables |= _addresses(need, server)
-        self.made_up = {shown: str(low_port()) for shown in page.words("ports")}
+        self.made_up = {shown: str(free_port()) for shown in page.words("ports")}
         self.numbers |= self.made_up
 
     def text_of(self, block: Block) -> str:
@@ -123,14 +123,6 @@ def _addresses(need: str, server: Any) -> dict[str, str]:
     if need == "redis":
         return {"CACHE_REDIS_URL": f"redis://{address}/0", "REDIS_URL": f"redis://{address}/0"}
     return {"CACHE_MEMCACHED_SERVERS": address}
-
-
-def low_port() -> int:
-    """A free port for any server: a node of a Redis Cluster also listens 10000 above its own."""
-    while True:
-        port = free_port()
-        if port <= 55_000:
-            return port
 
 
 def _import_or_skip(module: str) -> None:

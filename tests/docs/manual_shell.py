@@ -207,12 +207,11 @@ class Shell:
         """Run a command; what it prints, and its status."""
         if command.is_server:
             return self._begin(command), 0
-        before = set(filter(_is_open, self.ports))
         printed, self._status = self._ask(
             f"{{ (exit {self._status})\n{command.text}\n}} </dev/null"
         )
         if "--daemonize yes" in command.text and self._status == 0:
-            self._wait_for_port(before, command.text)
+            self._wait_for_all(command.text)
         return printed, self._status
 
     def _begin(self, command: Command) -> str:
@@ -251,6 +250,12 @@ class Shell:
 
         wait_until(has_opened, f"`{what}` listens on one of {self.ports}", _PATIENCE)
         return opened[0]
+
+    def _wait_for_all(self, text: str) -> None:
+        """Wait until all ports are listened on that a command names: a daemon's parent does not."""
+        named = [port for port in self.ports if re.search(rf"\b{port}\b", text)]
+        assert named, f"`{text}` names no port: let it, and the page <!-- ports: ... -->"
+        wait_until(lambda: all(map(_is_open, named)), f"`{text}` listens on {named}", _PATIENCE)
 
     def _ask(self, text: str) -> tuple[str, int]:
         assert self._process.stdin is not None
