@@ -17,15 +17,18 @@ from ..distinct.cardinality import FileSketches
 from ..forksafe import ForkSafeLock
 from ..metrics.catalogue import Child, family, full_name, go_string
 from ..metrics.collector import Collector, collector_for, forget_faults, process_numbers
-from ..metrics.rows import Row, Sums, add_rows, is_gauge
+from ..metrics.rows import Row, Sums, add_rows
 from ..ticker import ticker
 from .slots import MODE, PREFIX, Slot, directory, in_files
 from .valuefile import ValueFile, value_key
 
 __all__ = ["WorkerFiles", "files_of", "open_collector"]
 
-#: The numbers of each series, by namespace and series.
-_Numbers: TypeAlias = dict[tuple[str, Child], Row]
+#: A series of a namespace.
+_Key: TypeAlias = tuple[str, Child]
+
+#: The numbers of each series, by namespace.
+_Numbers: TypeAlias = dict[str, Sums]
 
 _MODES: Final[frozenset[str]] = frozenset(getattr(Gauge, "_MULTIPROC_MODES", ()))
 
@@ -43,10 +46,16 @@ _GAUGE_FILES: Final = {
 }
 
 
-def _kind(child: Child) -> str:
-    """Which file a series is in."""
-    described = family(child[0])
+def _kind(name: str) -> str:
+    """Which file the series of a family are in."""
+    described = family(name)
     return _GAUGE_FILES[described.merge] if described.kind == "gauge" else described.kind
+
+
+def _has(numbers: _Numbers, key: _Key) -> bool:
+    """Whether a series is among those."""
+    namespace, (name, labels) = key
+    return labels in numbers.get(namespace, {}).get(name, {})
 
 
 class WorkerFiles:
@@ -63,7 +72,9 @@ class WorkerFiles:
         self._slot: Slot | None = None
         self._pid = os.getpid()
         #: What the parent had told of when this process was forked, and tells of itself.
-        self._inherited: _Numbers = {}
+        self._inherited: dict[_Key, Row] = {}
+        #: What was gathered when all of it was written.
+        self._read: _Numbers = {}
         self._forget()
 
     def add(self, collector: Collector) -> None:
@@ -92,17 +103,19 @@ class WorkerFiles:
             self._notice_fork()
         with self.lock:
             numbers = self._gather()
-            news = {key: row for key, row in numbers.items() if self._written.get(key) != row}
-            gone = [key for key in self._written.keys() - numbers.keys() if is_gauge(key[1])]
-            if not news and not gone:
+            gone = any(
+                not _has(numbers, key)
+                for kind in _GAUGE_FILES.values()
+                for key in self._written.get(kind, ())
+            )
+            if not gone and not self._news(numbers):
                 return False
             self._be_there()
             if gone:
                 self._renew_gauges()
-            news = {key: row for key, row in numbers.items() if self._written.get(key) != row}
-            for key, row in news.items():
+            for key, row in self._news(numbers).items():
                 self._write(key, row)
-                self._written[key] = row
+            self._read = numbers
             return True
 
     def after_fork(self) -> None:
@@ -117,7 +130,12 @@ class WorkerFiles:
 
         By now this process has counted something itself. What the parent told of is known.
         """
-        inherited = {key: row for key, row in self._written.items() if not is_gauge(key[1])}
+        inherited = {
+            key: row
+            for kind, rows in self._written.items()
+            if kind not in _GAUGE_FILES.values()
+            for key, row in rows.items()
+        }
         self._leave_to_parent()
         self._inherited = inherited
 
@@ -131,26 +149,48 @@ class WorkerFiles:
 
     def _gather(self) -> _Numbers:
         """What this process has counted, whatever registry it was counted for."""
-        sums: dict[str, Sums] = {}
+        numbers: _Numbers = {}
         for collector in self._collectors:
-            add_rows(sums.setdefault(collector.namespace, {}), collector.counted())
-        numbers = {
-            (namespace, (name, labels)): row
-            for namespace, of_namespace in sums.items()
-            for name, rows in {**of_namespace, **process_numbers()}.items()
-            for labels, row in rows.items()
-        }
-        for key, before in self._inherited.items():
-            if key in numbers:
-                pairs = zip(numbers[key], before, strict=True)
-                numbers[key] = [number - other for number, other in pairs]
+            add_rows(numbers.setdefault(collector.namespace, {}), collector.counted())
+        for sums in numbers.values():
+            sums.update(process_numbers())
+        for (namespace, (name, labels)), before in self._inherited.items():
+            rows = numbers.get(namespace, {}).get(name, {})
+            if labels in rows:
+                pairs = zip(rows[labels], before, strict=True)
+                own = [number - other for number, other in pairs]
+                numbers[namespace][name] = {**rows, labels: own}
         return numbers
+
+    def _news(self, numbers: _Numbers) -> dict[_Key, Row]:
+        """What is not in the files yet.
+
+        It takes as long as it has changed, since what has not is the same object as the last time.
+        """
+        news: dict[_Key, Row] = {}
+        for namespace, sums in numbers.items():
+            read = self._read.get(namespace, {})
+            for name, rows in sums.items():
+                before = read.get(name, {})
+                if rows is before:
+                    continue
+                written = self._written.get(_kind(name), {})
+                for labels, row in rows.items():
+                    if before.get(labels) is row:
+                        continue
+                    key = namespace, (name, labels)
+                    if written.get(key) != row:
+                        news[key] = row
+        return news
 
     def _forget(self) -> None:
         for each in getattr(self, "_files", {}).values():
             each.close()
         self._files: dict[str, ValueFile] = {}
-        self._written: _Numbers = {}
+        self._places: dict[tuple[_Key, float | None], str] = {}
+        #: What they hold, by kind of file.
+        self._written: dict[str, dict[_Key, Row]] = {}
+        self._read = {}
 
     def _be_there(self) -> None:
         """Have a slot and files; new ones for those that were removed, as at a restart."""
@@ -174,7 +214,8 @@ class WorkerFiles:
     def _drop(self, kind: str) -> None:
         """Forget a file that is gone, so that all it held is written into another one."""
         self._files.pop(kind).close()
-        self._written = {key: row for key, row in self._written.items() if _kind(key[1]) != kind}
+        self._written.pop(kind, None)
+        self._read = {}
 
     def _file(self, kind: str) -> ValueFile:
         file = self._files.get(kind)
@@ -184,31 +225,45 @@ class WorkerFiles:
             file = self._files[kind] = ValueFile(self._slot.file(kind))
         return file
 
-    def _write(self, key: tuple[str, Child], row: Row) -> None:
-        namespace, (name, labels) = key
+    def _write(self, key: _Key, row: Row) -> None:
+        name = key[1][0]
         described = family(name)
-        exported = full_name(namespace, described.name.removesuffix("_total"))
-
-        def put(kind: str, sample: str, number: float, le: float | None = None) -> None:
-            names, values = described.labels, labels
-            if le is not None:
-                names, values = (*names, "le"), (*values, go_string(le))
-            file = self._file(kind)
-            place = value_key(exported, sample, names, values, described.help)
-            # A counter goes on from where the slot's last owner left it.
-            before = 0.0 if described.kind == "gauge" else file.values.get(place, 0.0)
-            file.write(place, before + number, row[1] if len(row) == 2 else 0.0)
-
-        if described.kind == "gauge":
-            put(_GAUGE_FILES[described.merge], exported, row[0])
-        elif described.kind == "counter":
-            put("counter", f"{exported}_total", row[0])
-        else:
-            old = self._written.get(key)
+        kind = _kind(name)
+        written = self._written.setdefault(kind, {})
+        if described.kind == "histogram":
+            old = written.get(key)
             for place, bound in enumerate((*described.buckets, _ABOVE)):
                 if old is None or row[place] != old[place]:
-                    put("histogram", f"{exported}_bucket", row[place], bound)
-            put("histogram", f"{exported}_sum", row[-1])
+                    self._put(kind, key, row[place], bound)
+            self._put(kind, key, row[-1])
+        elif described.kind == "counter":
+            self._put(kind, key, row[0])
+        else:
+            self._file(kind).write(self._place(key, None), row[0], row[1] if len(row) == 2 else 0.0)
+        written[key] = row
+
+    def _put(self, kind: str, key: _Key, number: float, le: float | None = None) -> None:
+        """Write a number that goes on from where the slot's last owner left it."""
+        file, place = self._file(kind), self._place(key, le)
+        file.write(place, file.values.get(place, 0.0) + number)
+
+    def _place(self, key: _Key, le: float | None) -> str:
+        """What a series, or a bucket of it, is called in its file."""
+        place = self._places.get((key, le))
+        if place is None:
+            place = self._places[key, le] = _place(key, le)
+        return place
+
+
+def _place(key: _Key, le: float | None) -> str:
+    namespace, (name, labels) = key
+    described = family(name)
+    exported = full_name(namespace, described.name.removesuffix("_total"))
+    if le is not None:
+        names, values = (*described.labels, "le"), (*labels, go_string(le))
+        return value_key(exported, f"{exported}_bucket", names, values, described.help)
+    suffix = {"counter": "_total", "histogram": "_sum"}.get(described.kind, "")
+    return value_key(exported, exported + suffix, described.labels, labels, described.help)
 
 
 _ABOVE: Final = float("inf")
