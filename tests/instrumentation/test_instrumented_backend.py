@@ -8,6 +8,7 @@ import inspect
 import pickle
 import pkgutil
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import cachelib
@@ -30,9 +31,11 @@ from flask_caching.errors import UnreadableEntry
 from flask_caching.keyhash import KeyHash
 from flask_caching.observer import faults
 from flask_caching_instrumentation import InstrumentedBackend
+from flask_caching_instrumentation.metrics.batches import BATCH, Batch
 from flask_caching_instrumentation.metrics.catalogue import Children
 from flask_caching_instrumentation.tracing.brackets import tracing_for
 from flask_caching_instrumentation.wrapper.backend import MEASURED, PASS_THROUGH
+from flask_caching_instrumentation.wrapper.measuring import AtOnce
 
 
 class Seen(Counter[tuple[str, str]]):
@@ -383,9 +386,7 @@ class Sizes:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, float]] = []
-
-    def read(self, size: float) -> None:
-        self.seen.append(("read", size))
+        self.read = AtOnce(lambda size: self.seen.append(("read", size)))
 
     def written(self, size: float) -> None:
         self.seen.append(("written", size))
@@ -417,6 +418,37 @@ def test_sizes_are_those_of_the_entries_found_and_stored(seen, tmp_path):
     ]
 
 
+def test_neither_seconds_nor_sizes_pile_up(seen, tmp_path):
+    """Those of hits wait to be counted; not more than a few hundred."""
+    counted: dict[str, int] = {"seconds": 0, "sizes": 0}
+
+    def count(name: str) -> Batch:
+        def add(numbers: list[float]) -> None:
+            counted[name] += len(numbers)
+
+        return Batch(add)
+
+    waiting = {"seconds": count("seconds"), "sizes": count("sizes")}
+    backend = InstrumentedBackend(
+        FileSystemCache(str(tmp_path)),
+        seen.operations(),
+        sizes=SimpleNamespace(read=waiting["sizes"], written=lambda size: None),
+        times=lambda operation, outcome: waiting["seconds"],
+    )
+    backend.set_entry("a", backend.new_entry(1, 60))
+    longest = dict.fromkeys(waiting, 0)
+    for number in range(1000):
+        backend.get_entry("a") if number % 2 else backend.get_entries(["a", "a", "a"])
+        for name, batch in waiting.items():
+            longest[name] = max(longest[name], len(batch))
+    assert {name: counted[name] + len(batch) for name, batch in waiting.items()} == {
+        "seconds": 1000,
+        "sizes": 2000,
+    }
+    # And those of one more read.
+    assert max(longest.values()) <= BATCH + 3
+
+
 def test_entries_of_a_store_in_this_process_have_no_size(seen):
     """Nothing is observed of them."""
     sizes = Sizes()
@@ -429,13 +461,11 @@ def test_entries_of_a_store_in_this_process_have_no_size(seen):
 def test_sizes_that_raise_change_no_answer(seen, tmp_path):
     """As with any observer."""
 
-    class Broken:
-        def read(self, size: float) -> None:
-            raise OSError("disk full")
+    def fail(size: float) -> None:
+        raise OSError("disk full")
 
-        written = read
-
-    backend = InstrumentedBackend(FileSystemCache(str(tmp_path)), seen.operations(), sizes=Broken())
+    broken = SimpleNamespace(read=AtOnce(fail), written=fail)
+    backend = InstrumentedBackend(FileSystemCache(str(tmp_path)), seen.operations(), sizes=broken)
     assert backend.set_entry("a", backend.new_entry(1, 60)) is True
     assert backend.add_entry("b", backend.new_entry(1, 60)) is True
     assert backend.get_entry("a").payload == 1

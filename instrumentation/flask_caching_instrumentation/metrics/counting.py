@@ -118,7 +118,7 @@ def _outcome(load: Load) -> str:
 class Sizes(NamedTuple):
     """What observes how many bytes an entry that was read or written had."""
 
-    read: Observe
+    read: Batch
     written: Observe
 
 
@@ -256,8 +256,9 @@ class Counting(NullObserver):
         """What observes the sizes of entries; ``None`` for a backend that does not keep bytes."""
         if self._common[-1] not in _BYTES:
             return None
-        direction = partial(self._recorder.histogram, "item_size_bytes", *self._common)
-        return Sizes(direction("read"), direction("written"))
+        name, common = "item_size_bytes", self._common
+        read = self._recorder.times(name, *common, "read")
+        return Sizes(read, self._recorder.histogram(name, *common, "written"))
 
     # What is asked of it.
 

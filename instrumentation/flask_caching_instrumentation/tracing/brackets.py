@@ -50,9 +50,11 @@ class NoTracing:
 
     Attributes:
         awake: Whether the wrapper has to ask if a call is traced.
+        always: Whether spans are made where no other one is the current one.
     """
 
     awake = False
+    always = False
 
     def recording(self) -> bool:
         """Whether a call made now is to be traced. Never raises."""
@@ -118,13 +120,14 @@ class Tracing(NoTracing):
         tracer: What makes the spans; ``None`` while none are to be made. See :mod:`.providers`.
         awake: Whether the wrapper has to ask if a call is traced. A store in this process is
             asked too often for that, so there it is false until a recorded span was seen once.
+        always: Whether spans are made where no other one is the current one.
     """
 
     def __init__(self, config: CacheConfig, backend: object, secret: bytes | str | None) -> None:
         self.provider = config.tracer_provider
         self.tracer: Any = None
         self.name = config.name
-        self._always = config.tracing == "always"
+        self.always = config.tracing == "always"
         in_process = isinstance(backend, (SimpleCache, NullCache))
         self.awake = not in_process
         self._keys = ShownKeys(config.trace_keys, secret)
@@ -136,7 +139,7 @@ class Tracing(NoTracing):
     def recording(self) -> bool:
         try:
             span = current_context().get(SPAN_KEY)
-            return (self._always or (span is not None and span.is_recording())) and self._may()
+            return (self.always or (span is not None and span.is_recording())) and self._may()
         except Exception as fault:
             report_fault("tracing.recording", fault)
             return False
@@ -163,7 +166,7 @@ class Tracing(NoTracing):
         try:
             # As ``recording``, written out: every hit comes by here.
             span = current_context().get(SPAN_KEY)
-            if (self._always or (span is not None and span.is_recording())) and self._may():
+            if (self.always or (span is not None and span.is_recording())) and self._may():
                 self._open_asker(lookup)
         except Exception as fault:
             report_fault("tracing.lookup_started", fault)

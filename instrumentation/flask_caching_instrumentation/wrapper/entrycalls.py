@@ -16,6 +16,7 @@ from flask_caching.entry import Entry
 from flask_caching.observer import report_fault
 
 from ..metrics.batches import BATCH
+from ..tracing.scope import current_context
 from .measuring import Measuring
 from .outcomes import MEASURED, found, found_all, own, stored
 
@@ -29,7 +30,8 @@ class MeasuredEntries(Measuring):
 
     def get_entry(self, key: str) -> Entry | None:
         """As the backend's ``get_entry``, timed as ``get``."""
-        if self.tracing.awake and self.tracing.recording():
+        tracing = self.tracing
+        if tracing.awake and (current_context() or tracing.always) and tracing.recording():
             traced: Entry | None = self._read("get_entry", found, (key,))
             return traced
         begun = perf_counter()
@@ -43,12 +45,14 @@ class MeasuredEntries(Measuring):
             if entry is None:
                 self.observe_miss(seconds)
             else:
-                times = self.hit_times
+                times, sizes = self.hit_times, self.sizes
                 times.append(seconds)
+                if sizes is not None and entry.size:
+                    sizes.read.append(entry.size)
                 if len(times) > BATCH:
                     times.settle()
-                if entry.size and self.sizes is not None:
-                    self.sizes.read(entry.size)
+                    if sizes is not None:
+                        sizes.read.settle()
         except Exception as fault:
             report_fault("backend.get", fault)
         return entry
@@ -135,6 +139,9 @@ class MeasuredEntries(Measuring):
 
     def _tell_read(self, entries: Sequence[Entry | None]) -> None:
         if self.sizes is not None:
+            read = self.sizes.read
             for entry in entries:
                 if entry is not None and entry.size:
-                    self.sizes.read(entry.size)
+                    read.append(entry.size)
+            if len(read) > BATCH:
+                read.settle()

@@ -15,7 +15,7 @@ from ..tracing.brackets import NoTracing
 from ..tracing.calls import Operation
 from .outcomes import MEASURED
 
-__all__ = ["Exemplar", "Measuring", "Operations", "Sizes", "Times", "Told"]
+__all__ = ["AtOnce", "Exemplar", "Measuring", "Operations", "Sizes", "Times", "Told"]
 
 #: What observes a call's seconds, by operation and outcome.
 Operations: TypeAlias = Children[tuple[str, str], Observe]
@@ -29,7 +29,11 @@ Told: TypeAlias = Callable[[str, tuple[Any, ...], str, float], None]
 
 
 class AtOnce:
-    """Observes each number at once, so that none waits."""
+    """Observes each number at once, so that none waits.
+
+    Args:
+        observe: Does so.
+    """
 
     def __init__(self, observe: Observe) -> None:
         self.append = observe
@@ -49,7 +53,7 @@ class Sizes(Protocol):
     """What observes the bytes of entries, where a store holds bytes."""
 
     @property
-    def read(self) -> Observe:
+    def read(self) -> Pending:
         """Of an entry that was found."""
         ...
 
