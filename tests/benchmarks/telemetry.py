@@ -11,8 +11,9 @@ Three places are measured (a cached view, a memoized function, ``cache.get``) in
 
 The first two also in a process whose metrics are shared between workers
 (``PROMETHEUS_MULTIPROC_DIR``), from one thread and from four. Beside them what prometheus_client's
-own children would cost for the two numbers of a hit: a counter and a histogram. The last table is
-of calls in requests of their own, with telemetry (``bare`` there), and what debug pages add.
+own children would cost for the two numbers of a hit: a counter and a histogram. Another table is
+of calls in requests of their own, with telemetry (``bare`` there), and what debug pages add; the
+last one of whole requests (``whole_requests.py``).
 
 Each variant runs in a process of its own, as it would: in one process they would spoil one another
 what the interpreter learns of the code. They take turns; a cost is the median over the turns of the
@@ -33,6 +34,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -241,6 +243,21 @@ def show(title: str, table: dict[str, dict[str, float]]) -> None:
     print(flush=True)
 
 
+def show_whole_requests() -> None:
+    """Print what telemetry adds to whole requests."""
+    # Modules of the tests find one another in this folder, see ``__main__.py``.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from benchmarks.whole_requests import run_apart
+
+    for store in ("memory", "redis"):
+        measured = run_apart(store)
+        if measured is None:
+            print(f"whole requests on {store}: there is no such server here")
+            continue
+        words = (f"{name} {number:.1f}" for name, number in measured.items())
+        print(f"whole requests on {store}, four threads: us: {', '.join(words)}")
+
+
 def main() -> int:
     """Measure, print the tables, and say whether the promises hold."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -267,6 +284,7 @@ def main() -> int:
                 if most is not None and "bare" in row and cost > most:
                     failures.append(f"{title}, {name}, {variant}: {cost:.0f} ns, promised {most}")
     show("debug pages: ns", compare_pages(arguments.turns))
+    show_whole_requests()
     print(f"{platform.machine()}, Python {platform.python_version()}; medians of the differences")
     for failure in failures:
         print(f"promise not kept: {failure}", file=sys.stderr)

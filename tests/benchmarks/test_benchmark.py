@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from benchmarks import promises
-from benchmarks.load import rate_in
+from benchmarks import promises, whole_requests
+from benchmarks.load import ALL, PAGES, rate_in
 from benchmarks.machine import undisturbed
 from benchmarks.promises import PROMISES, Promise, judge
 from benchmarks.report import promises_table, suite_tables
@@ -98,7 +99,7 @@ def test_a_promise_is_of_what_is_measured(promise: Promise) -> None:
             sizes = SUITES["full"].full[series.store]
             assert series.work in [f"set, full of {size:,}" for size in sizes]
         elif series.suite == "load":
-            assert series.work in ("page", "search", "total")
+            assert series.work in (*PAGES, ALL)
         else:
             assert (series.suite, series.work) == ("scrape", "scrape, 200 targets")
 
@@ -237,3 +238,19 @@ def test_the_plots_are_drawn_again_the_same(tmp_path: Path) -> None:
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
         assert ">ours</text>" in one.read_text()
+
+
+@pytest.mark.parametrize("config", whole_requests.CONFIG.values(), ids=whole_requests.CONFIG)
+def test_a_whole_request_is_a_hit(config: dict[str, object]) -> None:
+    """It says so itself, or what it takes would be that of something else."""
+    registry = CollectorRegistry()
+    request = whole_requests.requester("memory", "", 0, **config, CACHE_METRICS_REGISTRY=registry)
+    assert whole_requests.time_of(request) > 0
+    hits = sum(
+        sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "flask_caching_lookups_total" and sample.labels["result"] == "hit"
+    )
+    requests = 199 + whole_requests.THREADS * whole_requests.REQUESTS
+    assert hits == (0 if "CACHE_INSTRUMENTATION" in config else requests)
