@@ -164,9 +164,12 @@ class Tracing(NoTracing):
 
     def lookup_started(self, lookup: Lookup) -> None:
         try:
-            # Every hit comes by here, most of them with nothing in their context.
-            if (current_context() or self.always) and self.recording():
-                self._open_asker(lookup)
+            # As ``recording``, written out: every hit comes by here, most with no context at all.
+            context = current_context()
+            if context or self.always:
+                span = context.get(SPAN_KEY)
+                if (self.always or (span is not None and span.is_recording())) and self._may():
+                    self._open_asker(lookup)
         except Exception as fault:
             report_fault("tracing.lookup_started", fault)
 
