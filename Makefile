@@ -83,6 +83,11 @@ bench: .venv/.installed $(BENCHED:%=.venv-%/.installed) ## Measure against other
 cost: .venv/.installed ## Measure what telemetry adds to a hit.
 	python -m tests.benchmarks.telemetry $(ARGS)
 
+.PHONY: profile
+profile: .venv/.installed ## Show where the time of a request for a cached page goes.
+	type valgrind >/dev/null 2>&1 || tests/tools/apt-install valgrind || true
+	python -m tests.benchmarks.request_profile
+
 .PHONY: format
 format: .venv/.installed ## Format the code, and fix what can be fixed.
 	ruff check --fix .

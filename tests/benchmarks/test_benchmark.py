@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from benchmarks import promises, whole_requests
+from benchmarks import promises, request_profile, whole_requests
 from benchmarks.load import ALL, PAGES, rate_in
 from benchmarks.machine import undisturbed
 from benchmarks.promises import PROMISES, Promise, judge
@@ -254,3 +254,24 @@ def test_a_whole_request_is_a_hit(config: dict[str, object]) -> None:
     )
     requests = 199 + whole_requests.THREADS * whole_requests.REQUESTS
     assert hits == (0 if "CACHE_INSTRUMENTATION" in config else requests)
+
+
+@pytest.mark.parametrize("name", request_profile.VIEWS)
+def test_the_profiled_views_give_the_same_page(name: str) -> None:
+    """So that a request differs in nothing but where its page comes from."""
+    requester = request_profile.Requester(name, timed=True)
+    assert {requester.request() for _ in range(3)} == {b"a page" * 20}
+    assert requester.within > 0
+
+
+def test_a_report_of_cachegrind_is_read_or_refused() -> None:
+    """A number that is not there is no zero."""
+    report = """
+==1== I   refs:      367,384
+==1== I1  misses:     10,243
+==1== D1  misses:      7,651  (  5,000 rd   +   2,651 wr)
+==1== Mispredicts:    11,092  (  9,000 cond +   2,092 ind)
+"""
+    assert list(request_profile.counts_in(report).values()) == [367384, 10243, 7651, 11092]
+    with pytest.raises(RuntimeError, match="how many mispredicted"):
+        request_profile.counts_in(report.partition("==1== Mispredicts")[0])
