@@ -18,11 +18,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
+
+# Modules of the tests find one another in this folder, see ``__main__.py``.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.workers.requesting import request_to
 
 __all__ = ["main"]
 
@@ -49,26 +53,17 @@ class Requester:
 
     Attributes:
         within: Seconds that were spent within the view.
+        request: Requests the page; its body.
     """
 
     def __init__(self, name: str, *, timed: bool = False) -> None:
         from flask import Flask
-        from werkzeug.test import EnvironBuilder
 
         self.within = 0.0
-        self._app = Flask("profile")
-        view = _view(name, self._app)
-        self._app.add_url_rule("/page", "page", self._timing(view) if timed else view)
-        self._environ = EnvironBuilder("/page").get_environ()
-
-    def request(self) -> bytes:
-        """Request the page past any server of the web; its body."""
-
-        def start(status: str, headers: object, exc_info: object = None) -> Any:
-            assert status == "200 OK"
-
-        with closing(self._app.wsgi_app(dict(self._environ), start)) as body:  # type: ignore[type-var]
-            return b"".join(body)
+        app = Flask("profile")
+        view = _view(name, app)
+        app.add_url_rule("/page", "page", self._timing(view) if timed else view)
+        self.request = partial(request_to(app.wsgi_app), "/page", "")
 
     def _timing(self, view: View) -> View:
         @wraps(view)

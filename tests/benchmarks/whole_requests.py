@@ -15,12 +15,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from benchmarks.running import one_core, roots_of, store_running
+from benchmarks.workers.requesting import request_to
 
 __all__ = ["run_apart"]
 
@@ -39,7 +38,6 @@ CONFIG: dict[str, dict[str, object]] = {
 def requester(store: str, at: str, database: int, **config: object) -> Callable[[], None]:
     """What requests a cached page of an application of its own, past any server of the web."""
     from flask import Flask
-    from werkzeug.test import EnvironBuilder
 
     from flask_caching import Cache
 
@@ -56,14 +54,10 @@ def requester(store: str, at: str, database: int, **config: object) -> Callable[
         made.append(None)
         return "a page" * 20
 
-    environ = EnvironBuilder("/page").get_environ()
-
-    def start(status: str, headers: object, exc_info: object = None) -> Any:
-        assert status == "200 OK"
+    send = request_to(app.wsgi_app)
 
     def request() -> None:
-        with closing(app.wsgi_app(dict(environ), start)) as body:  # type: ignore[type-var]
-            b"".join(body)
+        send("/page", "")
         assert len(made) == 1, "not only hits"
 
     for _ in range(200):

@@ -17,9 +17,10 @@ from typing import Any
 
 import flask
 import redis
-from contract import SECRET_KEY, TIMEOUT, VALUE, Adapter, Loads, Place, Work, request_to
+from contract import SECRET_KEY, TIMEOUT, VALUE, Adapter, Loads, Place, Work
 from plan import Plan, measured
 from pymemcache.client.base import Client as MemcachedClient
+from requesting import request_to
 from subjects import SIZES
 from worker import main
 from works import BODY

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import prometheus_client
-from contract import Adapter, request_to
+from contract import Adapter
 from plan import Plan
 from prometheus_client.parser import text_string_to_metric_families
+from requesting import request_to
 
 __all__ = ["registry", "scrape"]
 

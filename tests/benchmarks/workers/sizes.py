@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from contract import VALUE, Adapter, Loads, Work, request_to
+from contract import VALUE, Adapter, Loads, Work
 from plan import Plan, measured
+from requesting import request_to
 from subjects import SIZES
 from works import request_of, total_of
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from contract import VALUE, Adapter, Loads, Work, request_to
+from contract import VALUE, Adapter, Loads, Work
+from requesting import request_to
 
 __all__ = ["BODY", "BUILDERS", "request_of", "total_of"]
 
