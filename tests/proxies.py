@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import uuid
 from dataclasses import dataclass
 
 from servers import HOST
@@ -41,7 +42,8 @@ class LyingProxy:
 
     Attributes:
         host: Where to connect to.
-        port: Where to connect to; it stays the same.
+        port: Where to connect to; it stays the same. A later proxy may get it again.
+        prefix: For keys; no other proxy ever has it.
         accepted: How many connections there have been.
     """
 
@@ -50,6 +52,7 @@ class LyingProxy:
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.port = 0
+        self.prefix = f"{uuid.uuid4().hex}/"
         self.accepted = 0
         self._changed = threading.Condition()
         self._conduct = _Conduct()

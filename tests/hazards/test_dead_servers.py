@@ -116,7 +116,7 @@ def proxied_site(store: str, proxy: LyingProxy, **config: Any) -> Site:
     """A site whose cache server is behind a proxy."""
     return Site(
         **config_at(store, proxy.address),
-        **{"CACHE_BREAKER_COOLDOWN": COOLDOWN, "CACHE_KEY_PREFIX": f"{proxy.port}/", **config},
+        **{"CACHE_BREAKER_COOLDOWN": COOLDOWN, "CACHE_KEY_PREFIX": proxy.prefix, **config},
     )
 
 
@@ -562,7 +562,7 @@ def test_17_what_was_changed_while_one_of_several_was_away_does_not_come_back(
     proxy = proxy_to(memcached_servers[0])
     addresses = [proxy.address, *(server.address for server in memcached_servers[1:])]
     config = config_at("MemcachedCacheOfThree", *addresses)
-    site = Site(**config, CACHE_BREAKER_COOLDOWN=COOLDOWN, CACHE_KEY_PREFIX=f"{proxy.port}/")
+    site = Site(**config, CACHE_BREAKER_COOLDOWN=COOLDOWN, CACHE_KEY_PREFIX=proxy.prefix)
     cache = site.cache
     keys = [f"key {number}" for number in range(30)]
     assert cache.set_many(dict.fromkeys(keys, "old")) == keys
@@ -621,7 +621,8 @@ def test_17_one_of_several_memcached_that_is_gone_costs_its_own_keys_only(
     own = start_server(MemcachedServer)
     addresses = [own.address, *(server.address for server in memcached_servers[1:])]
     config = config_at("MemcachedCacheOfThree", *addresses)
-    site = Site(**config, CACHE_BREAKER_COOLDOWN=COOLDOWN, CACHE_KEY_PREFIX=f"{own.port}/")
+    prefix = f"{time.monotonic_ns()}/"
+    site = Site(**config, CACHE_BREAKER_COOLDOWN=COOLDOWN, CACHE_KEY_PREFIX=prefix)
     with Traffic.of_pages(site) as traffic:
         wait_for_hits(site)
         own.kill()
@@ -837,7 +838,7 @@ def test_17_a_reply_that_belongs_to_another_key_is_a_counted_miss(
     import redis
 
     with redis.Redis(port=own_redis.port) as client:
-        other = client.get(f"{proxy.port}/view//page/2")
+        other = client.get(f"{proxy.prefix}view//page/2")
     assert other
     proxy.babble(b"$%d\r\n%s\r\n" % (len(other), other))
     site.ask_right("view", 1)
