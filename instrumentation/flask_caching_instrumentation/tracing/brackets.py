@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.trace import Link, Span, SpanKind, get_current_span
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, get_current_span
 from opentelemetry.util.types import AttributeValue
 from werkzeug.exceptions import HTTPException
 
@@ -168,7 +168,9 @@ class Tracing(NoTracing):
             context = current_context()
             if context or self.always:
                 span = context.get(SPAN_KEY)
-                if (self.always or (span is not None and span.is_recording())) and self._may():
+                # The API's own for what is not sampled: asking it takes longer than its name.
+                idle = span is None or type(span) is NonRecordingSpan or not span.is_recording()
+                if (self.always or not idle) and self._may():
                     self._open_asker(lookup)
         except Exception as fault:
             report_fault("tracing.lookup_started", fault)

@@ -18,7 +18,7 @@ from flask_caching.observer import report_fault
 from ..metrics.batches import BATCH
 from ..tracing.scope import current_context
 from .measuring import Measuring
-from .outcomes import MEASURED, found, found_all, own, stored
+from .outcomes import MEASURED, found, found_own, stored
 
 __all__ = ["MeasuredEntries"]
 
@@ -62,9 +62,7 @@ class MeasuredEntries(Measuring):
     ) -> list[Entry | None]:
         """As the backend's ``get_entries``, timed as ``get_many``."""
         if self.tracing.awake and self.tracing.recording():
-            traced: list[Entry | None] = self._read(
-                "get_entries", lambda entries: found_all(own(keys, entries)), (keys, create)
-            )
+            traced: list[Entry | None] = self._read("get_entries", found_own(keys), (keys, create))
             return traced
         begun = perf_counter()
         try:
@@ -81,8 +79,7 @@ class MeasuredEntries(Measuring):
                 if len(times) > BATCH:
                     times.settle()
             else:
-                outcome = found_all(own(keys, entries))
-                self.observe_operation["get_many", outcome](seconds)
+                self.observe_operation["get_many", found_own(keys)(entries)](seconds)
             if self.sizes is not None:
                 self._tell_read(entries)
         except Exception as fault:

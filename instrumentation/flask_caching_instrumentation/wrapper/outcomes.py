@@ -15,6 +15,7 @@ __all__ = [
     "exists",
     "found",
     "found_all",
+    "found_own",
     "found_values",
     "own",
     "stored",
@@ -70,6 +71,11 @@ def found_all(values: Sequence[object]) -> str:
 def own(keys: Sequence[str], values: Sequence[Any]) -> list[Any]:
     """The values of the application's keys; a lock or the switch may be read along with them."""
     return [value for key, value in zip(keys, values, strict=True) if not key.startswith(RESERVED)]
+
+
+def found_own(keys: Sequence[str]) -> Callable[[Sequence[Any]], str]:
+    """Of a read of several, by the keys that it was of: as far as they are the application's."""
+    return lambda values: found_all(own(keys, values))
 
 
 def found_values(values: Mapping[str, object]) -> str:
