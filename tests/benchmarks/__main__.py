@@ -29,7 +29,7 @@ from benchmarks.promises import Verdict, judge
 from benchmarks.report import promises_table, suite_tables, versions_lines
 from benchmarks.results import Results
 from benchmarks.running import Choice, interpreter_of, measure
-from benchmarks.suites import SUITES
+from benchmarks.suites import SUITES, UNDER_LOAD
 from benchmarks.workers.subjects import STORES, SUBJECTS
 
 
@@ -72,7 +72,7 @@ def main() -> int:
 def run(choice: Choice, results: Results) -> None:
     """Measure, and print the table of each suite as soon as there is one."""
     for suites in choice.rounds():
-        if suites == ["load"]:
+        if suites[0] in UNDER_LOAD:
             measure_load(choice, results)
         else:
             measure(suites, choice, results)

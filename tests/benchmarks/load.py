@@ -1,9 +1,12 @@
-"""Requests a second of two gunicorn workers under ``wrk``: with the cache, telemetry on and off.
+"""Two gunicorn workers under ``wrk``: requests a second, and what each takes of the processor.
 
 In each turn there are new servers. Two processes of one application differ by several per cent for
 as long as they live, since each has its objects at other places and its sets in another order: more
 than telemetry costs. In a turn all subjects have the same order, and all run at once and wait
 while one of them is loaded, so that they are loaded within seconds of one another.
+
+The workers fill a core, so the rate is what a request takes of it, upside down. The second is the
+steadier of the two: what others take of that core is not in it.
 
 Everything is on this machine, and each run of ``wrk`` ends by itself.
 """
@@ -16,29 +19,33 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, harmonic_mean
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 from urllib.request import urlopen
 
-from servers import Server
+from servers import Server, wait_until
 
 from benchmarks.machine import undisturbed
 from benchmarks.results import Results
 from benchmarks.running import BINARIES, WORKERS, Choice, one_core, roots_of, store_running
-from benchmarks.suites import SUITES
+from benchmarks.suites import SUITES, UNDER_LOAD
 
 __all__ = ["ALL", "measure_load"]
 
 #: The pages of ``workers/run_web.py``: a cached one, one with a query string, one that calls a
 #: memoized function.
 PAGES = {"page": "/page", "search": "/search?page=2&order=name", "total": "/total"}
-CONSTANT = {"constant": "/constant"}
+#: Those of an application without a cache: one that returns a constant, one that asks redis-py.
+FLOORS = {
+    "memory": {"constant": "/constant"},
+    "redis": {"constant": "/constant", "redis-py GET": "/get"},
+}
 #: A third of the requests to each of the pages.
 ALL = "all pages"
 SECONDS = 1
-#: How often a page is loaded in a turn.
-ROUNDS = 2
 CONNECTIONS = 8
 #: Of gunicorn: its threads keep connections open, and there is one for each of ``wrk``.
 WORKER_PROCESSES = 2
@@ -63,6 +70,7 @@ class Gunicorn(Server):
         }
         if subject == "ours":
             self._variables["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        self._workers: set[str] = set()
         super().__init__(directory)
 
     def get(self, path: str) -> str:
@@ -70,6 +78,18 @@ class Gunicorn(Server):
         with urlopen(f"http://{self.host}:{self.port}{path}", timeout=20) as answer:
             text: str = answer.read().decode()
             return text
+
+    def processor_seconds(self) -> float | None:
+        """What both workers have taken of the processor; ``None`` where the system does not say."""
+        if len(self._workers) < WORKER_PROCESSES:
+            wait_until(self._know_workers, "an answer of each worker")
+        told = [Path("/proc", worker, "task").glob("*/schedstat") for worker in self._workers]
+        spent = [_nanoseconds(thread) for thread in chain.from_iterable(told)]
+        return sum(spent) / 1e9 if spent else None
+
+    def _know_workers(self) -> bool:
+        self._workers.add(self.get("/worker"))
+        return len(self._workers) == WORKER_PROCESSES
 
     def _command(self) -> Sequence[str]:
         return [
@@ -87,6 +107,21 @@ class Gunicorn(Server):
             return self.get("/process") == str(self.pid)
         except OSError:
             return False
+
+
+def _nanoseconds(thread: Path) -> int:
+    """What a thread has taken, by its ``schedstat``."""
+    try:
+        return int(thread.read_text().split()[0])
+    except OSError:
+        return 0  # It has ended in the meantime.
+
+
+class Loaded(NamedTuple):
+    """What a page did in a turn: requests a second, and processor seconds for each of them."""
+
+    rate: float
+    seconds: float | None
 
 
 def measure_load(choice: Choice, results: Results) -> None:
@@ -122,38 +157,52 @@ def _measure_turn(turn: int, store: str, place: str, choice: Choice, results: Re
             with one_core():
                 servers[subject] = Gunicorn(folder / subject, python, subject, store, at, turn)
             stack.callback(servers[subject].stop)
-        for subject, rates in _rates(
-            names[first:] + names[:first], servers, choice, results
-        ).items():
-            if rates.keys() == PAGES.keys():
-                rates[ALL] = harmonic_mean(rates.values())
-            results.add("load", store, subject, rates)
+        measured = _measure_pages(names[first:] + names[:first], servers, store, choice, results)
+        for subject, pages in measured.items():
+            _add(results, choice.suites, store, subject, pages)
 
 
-def _rates(
-    names: Sequence[str], servers: dict[str, Gunicorn], choice: Choice, results: Results
-) -> dict[str, dict[str, float]]:
-    """Requests a second by subject and page."""
-    measured: dict[str, dict[str, list[float]]] = {name: {} for name in names}
-    for turn in range(1 if choice.quick else ROUNDS):
-        for page, path in (PAGES | CONSTANT).items():
-            for subject in names:
-                if (subject == "floor") != (page in CONSTANT):
-                    continue
-                choice.say(f"  {page}, {subject}, {turn + 1}")
-                # What `wrk` says can be read of one page as well as of all.
-                if choice.quick and page not in ("page", "constant"):
-                    _texts(servers[subject], path)
-                    continue
-                measure = partial(_rate, servers[subject], path)
-                rate, stolen = (measure(), 0.0) if choice.quick else undisturbed(measure)
-                results.stolen.append(stolen)
-                measured[subject].setdefault(page, []).append(rate)
-    # Each was loaded for the same time, so the mean has as many requests.
-    return {
-        subject: {page: fmean(rates) for page, rates in pages.items()}
-        for subject, pages in measured.items()
-    }
+def _measure_pages(
+    names: Sequence[str],
+    servers: dict[str, Gunicorn],
+    store: str,
+    choice: Choice,
+    results: Results,
+) -> dict[str, dict[str, Loaded]]:
+    """Load each page of each subject."""
+    measured: dict[str, dict[str, Loaded]] = {name: {} for name in names}
+    for page, path in (PAGES | FLOORS[store]).items():
+        for subject in names:
+            if (subject == "floor") != (page in FLOORS[store]):
+                continue
+            choice.say(f"  {page}, {subject}")
+            # What `wrk` says can be read of one page as well as of all.
+            if choice.quick and page not in ("page", "constant"):
+                _texts(servers[subject], path)
+                continue
+            measure = partial(_load, servers[subject], path)
+            loaded, stolen = (measure(), 0.0) if choice.quick else undisturbed(measure)
+            results.stolen.append(stolen)
+            measured[subject][page] = loaded
+    return measured
+
+
+def _add(
+    results: Results, suites: Sequence[str], store: str, subject: str, pages: dict[str, Loaded]
+) -> None:
+    """Take in what one turn of one subject gave."""
+    rates = {page: loaded.rate for page, loaded in pages.items()}
+    spent = {page: loaded.seconds for page, loaded in pages.items() if loaded.seconds is not None}
+    if rates.keys() == PAGES.keys():
+        # Each was loaded for the same time, so the mean has as many requests of each.
+        rates[ALL] = harmonic_mean(rates.values())
+    if spent.keys() == PAGES.keys():
+        spent[ALL] = fmean(spent.values())
+    if not spent:
+        results.skip("processor: the system does not say what a process takes (Linux does)")
+    for suite, numbers in zip(UNDER_LOAD, (rates, spent), strict=True):
+        if suite in suites:
+            results.add(suite, store, subject, numbers)
 
 
 def _texts(server: Gunicorn, path: str) -> set[str]:
@@ -168,13 +217,14 @@ def _texts(server: Gunicorn, path: str) -> set[str]:
     return texts
 
 
-def _rate(server: Gunicorn, path: str) -> float:
-    """Requests a second of one page, of which none was a miss.
+def _load(server: Gunicorn, path: str) -> Loaded:
+    """Load one page.
 
     Raises:
         RuntimeError: If an answer was not a success, or the page was made anew.
     """
-    before = _texts(server, path)
+    texts = _texts(server, path)
+    before = server.processor_seconds()
     done = subprocess.run(
         [
             *("wrk", "--threads", "1", "--connections", str(CONNECTIONS)),
@@ -184,18 +234,24 @@ def _rate(server: Gunicorn, path: str) -> float:
         text=True,
         check=True,
     )
-    if len(before | _texts(server, path)) > WORKER_PROCESSES:
+    after = server.processor_seconds()
+    if len(texts | _texts(server, path)) > WORKER_PROCESSES:
         raise RuntimeError(f"{path} was made anew under load: not only hits")
-    return rate_in(done.stdout)
+    requests, rate = read_report(done.stdout)
+    if before is None or after is None:
+        return Loaded(rate, None)
+    return Loaded(rate, (after - before) / requests)
 
 
-def rate_in(report: str) -> float:
-    """What ``wrk`` reports as requests a second.
+def read_report(report: str) -> tuple[int, float]:
+    """What ``wrk`` reports: the number of requests, and how many there were a second.
 
     Raises:
         RuntimeError: If an answer was not a success, or there was none.
     """
-    found = re.search(r"^Requests/sec:\s+([\d.]+)", report, re.MULTILINE)
-    if found is None or "Non-2xx" in report or re.search(r"(connect|write|timeout) [1-9]", report):
+    requests = re.search(r"^\s*(\d+) requests in ", report, re.MULTILINE)
+    rate = re.search(r"^Requests/sec:\s+([\d.]+)", report, re.MULTILINE)
+    failed = "Non-2xx" in report or re.search(r"(connect|write|timeout) [1-9]", report)
+    if requests is None or rate is None or failed:
         raise RuntimeError(f"not all of it was answered:\n{report}")
-    return float(found[1])
+    return int(requests[1]), float(rate[1])

@@ -39,7 +39,8 @@ class Promise:
     @property
     def claim(self) -> str:
         """What is measured, in words."""
-        return f"{self.of.store}, {self.of.work}"
+        what = f"{self.of.store}, {self.of.work}"
+        return f"{what}, processor" if self.of.suite == "processor" else what
 
     @property
     def against(self) -> str:
@@ -134,6 +135,11 @@ def _load(store: str, page: str, subject: str, at_least: float) -> Promise:
     return Promise(ours, ours._replace(subject=subject), at_least=at_least)
 
 
+def _processor(store: str, at_most: float) -> Promise:
+    ours = Series("processor", store, "ours", "all pages")
+    return Promise(ours, ours._replace(subject="bare"), at_most=at_most)
+
+
 #: Of the released library's time: the hit of a page in the decorator, with and without a query
 #: string; of a function, of one argument and with keywords; ``get``.
 _MEMOIZED = ("memoize", "memoize, keywords")
@@ -169,5 +175,6 @@ PROMISES: tuple[Promise, ...] = (
     *(_constant(*each) for each in product(("memory", "files"), ("5,000", "50,000"))),
     # Of all pages together, since of one it cannot be told from the spread.
     *(_load(store, "all pages", "bare", 0.97) for store in ("memory", "redis")),
+    *(_processor(store, 1.03) for store in ("memory", "redis")),
     *(_load("redis", page, "released", 1.2) for page in ("page", "search", "total")),
 )

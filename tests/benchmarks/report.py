@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.promises import Verdict
 from benchmarks.results import Results, Series, Spread
-from benchmarks.suites import SUITES, Unit
+from benchmarks.suites import SUITES, UNDER_LOAD, Unit
 from benchmarks.workers.subjects import SUBJECTS, floors_of
 
 __all__ = ["promises_table", "suite_tables", "versions_lines"]
@@ -37,11 +37,11 @@ def _table(results: Results, suite: str, store: str) -> str:
     lines = [f"{store}: {SUITES[suite].title}, {unit.name}"]
     lines.append(f"{'':30}" + "".join(f"{each:>{WIDTH}}" for each in subjects))
     for work, done in works.items():
-        if done == ["floor"] and suite != "load":
+        if done == ["floor"] and suite not in UNDER_LOAD:
             continue  # beside what stands on it
         spreads = [results.spread(Series(suite, store, each, work)) for each in subjects]
         row = f"{work:30}" + "".join(f"{_cell(spread, unit):>{WIDTH}}" for spread in spreads)
-        names = (work,) if suite == "load" else floors_of(store, work)
+        names = (work,) if suite in UNDER_LOAD else floors_of(store, work)
         floors = [(name, results.spread(Series(suite, store, "floor", name))) for name in names]
         shown = [f"{name} {_plain(spread, unit)}" for name, spread in floors if spread]
         lines.append(row + ("   floor: " + ", ".join(shown) if shown else ""))

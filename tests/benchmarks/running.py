@@ -19,7 +19,7 @@ from servers import MemcachedServer, RedisServer
 
 from benchmarks.machine import undisturbed
 from benchmarks.results import Results
-from benchmarks.suites import SUITES
+from benchmarks.suites import SUITES, UNDER_LOAD
 from benchmarks.workers.subjects import SUBJECTS
 
 __all__ = ["ROOT", "Choice", "interpreter_of", "measure", "one_core", "roots_of", "store_running"]
@@ -59,13 +59,12 @@ class Choice:
         """The suites that are measured together, in one process of each subject.
 
         Each has its own, but where only is seen whether they work: starting takes longer then. The
-        load is another program's.
+        load is another program's, and is measured once for all that is seen of it.
         """
-        if not self.quick:
-            return [[suite] for suite in self.suites]
-        others = [suite for suite in self.suites if suite != "load"]
-        load = [suite for suite in self.suites if suite == "load"]
-        return [suites for suites in (others, load) if suites]
+        others = [suite for suite in self.suites if suite not in UNDER_LOAD]
+        load = [suite for suite in self.suites if suite in UNDER_LOAD]
+        alone = [others] if self.quick else [[suite] for suite in others]
+        return [suites for suites in (*alone, load) if suites]
 
     def turns_of(self, suite: str) -> int:
         """How many turns a suite has."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.workers.subjects import STORES, SUBJECTS
 
-__all__ = ["SUITES", "Suite", "Unit"]
+__all__ = ["SUITES", "UNDER_LOAD", "Suite", "Unit"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ CALLS = Unit("thousand calls a second, all threads together", 1e-3, 1, more_is_b
 BYTES = Unit("bytes an entry, key and value among them", 1.0, 0)
 MILLISECONDS = Unit("milliseconds", 1e3)
 REQUESTS = Unit("requests a second", 1.0, 0, more_is_better=True)
+PROCESSOR = Unit("microseconds a request", 1e6, 1)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ def _all_of(store: str) -> tuple[str, ...]:
 
 
 _FLASK = ("ours", "bare", "released")
+_SERVED = {"memory": (*_FLASK, "floor"), "redis": (*_FLASK, "floor")}
+
+#: What is measured of gunicorn's workers, all at once (``load.py``).
+UNDER_LOAD = ("load", "processor")
 
 SUITES: dict[str, Suite] = {
     "hits": Suite(
@@ -69,11 +74,9 @@ SUITES: dict[str, Suite] = {
         MICROSECONDS,
         {store: _all_of(store) for store in STORES},
     ),
-    "load": Suite(
-        "two gunicorn workers under wrk",
-        REQUESTS,
-        {"memory": (*_FLASK, "floor"), "redis": _FLASK},
-        times=2,
+    "load": Suite("two gunicorn workers under wrk", REQUESTS, _SERVED, times=4),
+    "processor": Suite(
+        "processor time of two gunicorn workers under wrk", PROCESSOR, _SERVED, times=4
     ),
     "full": Suite(
         "writes of new keys into full caches",

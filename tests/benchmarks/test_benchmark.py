@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from benchmarks import promises, request_profile, whole_requests
-from benchmarks.load import ALL, PAGES, rate_in
+from benchmarks.load import ALL, PAGES, read_report
 from benchmarks.machine import undisturbed
 from benchmarks.promises import PROMISES, Promise, judge
 from benchmarks.report import promises_table, suite_tables
@@ -26,7 +26,7 @@ from benchmarks.running import (
     one_core,
     roots_of,
 )
-from benchmarks.suites import SUITES
+from benchmarks.suites import SUITES, UNDER_LOAD
 from benchmarks.workers.subjects import FLOORS, STORES, SUBJECTS, WORKS, floors_of
 
 OURS = Series("hits", "memory", "ours", "get")
@@ -98,7 +98,7 @@ def test_a_promise_is_of_what_is_measured(promise: Promise) -> None:
         elif series.suite == "full":
             sizes = SUITES["full"].full[series.store]
             assert series.work in [f"set, full of {size:,}" for size in sizes]
-        elif series.suite == "load":
+        elif series.suite in UNDER_LOAD:
             assert series.work in (*PAGES, ALL)
         else:
             assert (series.suite, series.work) == ("scrape", "scrape, 200 targets")
@@ -149,11 +149,14 @@ def test_the_table_has_each_work_with_its_floor() -> None:
 
 def test_a_report_of_wrk_with_errors_is_no_rate() -> None:
     """Requests that were answered with an error are no requests a second."""
-    report = "Running 2s test\nRequests/sec:   3241.55\nTransfer/sec:    600.0KB\n"
-    assert rate_in(report) == 3241.55
+    report = (
+        "Running 2s test\n  6512 requests in 2.01s, 1.2MB read\n"
+        "Requests/sec:   3241.55\nTransfer/sec:    600.0KB\n"
+    )
+    assert read_report(report) == (6512, 3241.55)
     for trouble in ("  Non-2xx or 3xx responses: 3\n", "  Socket errors: timeout 2\n"):
         with pytest.raises(RuntimeError, match="not all of it was answered"):
-            rate_in(trouble + report)
+            read_report(trouble + report)
 
 
 @pytest.mark.parametrize(
@@ -191,12 +194,12 @@ def test_a_hit_that_is_a_miss_is_not_timed(tmp_path: Path) -> None:
 
 def test_quick_runs_have_one_process_for_each_subject() -> None:
     """The suites take turns in a real run, and share a process where only is seen if they work."""
-    suites = ["hits", "load", "full"]
+    suites = ["hits", "load", "full", "processor"]
     real = Choice(suites, STORES, {}, 5, False, print)
-    assert real.rounds() == [["hits"], ["load"], ["full"]]
+    assert real.rounds() == [["hits"], ["full"], ["load", "processor"]]
     assert (real.turns_of("hits"), real.turns_of("full")) == (5, SUITES["full"].most_turns)
     quick = Choice(suites, STORES, {}, 1, True, print)
-    assert quick.rounds() == [["hits", "full"], ["load"]]
+    assert quick.rounds() == [["hits", "full"], ["load", "processor"]]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system decides")

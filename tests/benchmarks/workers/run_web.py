@@ -19,10 +19,12 @@ FILLER = "a page" * 20
 
 
 def make_app(subject: str, store: str, at: str) -> flask.Flask:
-    """The application of a subject; ``floor`` has no cache, and constant pages."""
+    """The application of a subject; ``floor`` has no cache, and pages that need none."""
     if subject == "floor":
         app = flask.Flask("floor")
         app.secret_key = SECRET_KEY
+        if store == "redis":
+            add_get(app, at)
         return add_pages(app, None)
     from run_flask import FlaskCaching
 
@@ -45,6 +47,7 @@ def add_pages(app: flask.Flask, cache: Any) -> flask.Flask:
 
     app.add_url_rule("/constant", endpoint="constant", view_func=lambda: constant)
     app.add_url_rule("/process", endpoint="process", view_func=lambda: str(os.getppid()))
+    app.add_url_rule("/worker", endpoint="worker", view_func=lambda: str(os.getpid()))
     if cache is not None:
         cached_total = cache.memoize()(total)
         app.add_url_rule("/page", endpoint="page", view_func=cache.cached()(page))
@@ -53,6 +56,15 @@ def add_pages(app: flask.Flask, cache: Any) -> flask.Flask:
         )
         app.add_url_rule("/total", endpoint="total", view_func=lambda: cached_total(7))
     return app
+
+
+def add_get(app: flask.Flask, at: str) -> None:
+    """A page that reads its text with redis-py: what a cached page on Redis stands on."""
+    import redis
+
+    client = redis.Redis.from_url(f"redis://{at}")
+    client.set("page", f"get {uuid.uuid4()} {FILLER}")
+    app.add_url_rule("/get", endpoint="get", view_func=lambda: client.get("page"))
 
 
 app = make_app(
