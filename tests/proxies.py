@@ -9,7 +9,7 @@ import threading
 import uuid
 from dataclasses import dataclass
 
-from servers import HOST
+from servers import HOST, free_port
 
 __all__ = ["LyingProxy"]
 
@@ -51,7 +51,8 @@ class LyingProxy:
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
-        self.port = 0
+        # No other connection takes it while this one refuses.
+        self.port = free_port()
         self.prefix = f"{uuid.uuid4().hex}/"
         self.accepted = 0
         self._changed = threading.Condition()
@@ -116,9 +117,7 @@ class LyingProxy:
             self._changed.notify_all()
 
     def _listen(self) -> None:
-        # A port of 0 is any free one, the first time.
         self._listener = socket.create_server((HOST, self.port))
-        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def _stop_listening(self) -> None:
