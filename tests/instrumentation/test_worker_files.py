@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -239,6 +240,28 @@ def test_nothing_is_written_when_nothing_has_changed(
     assert files.push() is False
     add()
     assert files.push() is True
+
+
+def test_what_has_not_changed_is_not_looked_at(files: WorkerFiles, collector: Collector) -> None:
+    """A turn takes as long as something has changed, however many functions are cached."""
+    recorder = collector.open()
+    adding = [
+        recorder.counter("lookups_total", *HIT[:3], f"view{number}", "hit") for number in range(50)
+    ]
+    for add in adding:
+        add()
+    files.push()
+    asked = []
+
+    class Asked(dict[Any, Any]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            asked.append(key)
+            return super().get(key, default)
+
+    files._written["counter"] = Asked(files._written["counter"])
+    adding[7]()
+    assert files.push() is True
+    assert {key for _, (_, key) in asked} == {(*HIT[:3], "view7", "hit")}
 
 
 def test_gauges_go_with_their_application_and_counters_stay(

@@ -164,7 +164,7 @@ class Counting(NullObserver):
             series.seen[lookup.key]
             saved, hits = lookup.saved_seconds, series.hits
             # Read from the store, so it may be anything; ``max`` would cost a fifth of the whole.
-            hits.append(saved if saved > 0 else 0.0)
+            hits.append(saved if saved > 0.0 else 0.0)
             if len(hits) > BATCH:
                 hits.settle()
         elif lookup.counts is not None:
