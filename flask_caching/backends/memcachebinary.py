@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
-from .memcachelink import Garbled, Link
+from .memcachelink import Link
 from .memcacheops import (
     LARGEST_VALUE,
     NOT_A_NUMBER,
@@ -30,7 +30,7 @@ from .memcacheops import (
     client_flags,
     too_large,
 )
-from .memcachereader import Reader
+from .replyreader import Garbled, Reader
 
 __all__ = ["FAILURES", "BinaryConnection", "Login"]
 

@@ -16,9 +16,10 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from ..errors import BackendError
 from .base import RESERVED
 from .memcachekeys import Space
-from .memcachelink import Garbled, Link, Pool
+from .memcachelink import Link, Pool
 from .memcacheops import Remove, Store
 from .memcachetext import TextConnection
+from .replyreader import Garbled
 
 __all__ = ["Crawler", "as_written", "clear", "escaped"]
 

@@ -21,17 +21,13 @@ from typing import Any, Protocol, TypeAlias
 from ..breaker import Breaker
 from ..errors import BackendError
 
-__all__ = ["LOST", "Address", "Connection", "Garbled", "Link", "Part", "Pool", "ask_all", "label"]
+__all__ = ["LOST", "Address", "Connection", "Link", "Part", "Pool", "ask_all", "label"]
 
 #: Host and port, or the path of a UNIX socket.
 Address: TypeAlias = tuple[str, int] | str
 
 #: What breaks a connection that was open, as opposed to one that could not be opened.
 LOST = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-
-
-class Garbled(ConnectionError):
-    """What the server sent is no reply to what it was asked."""
 
 
 def label(address: Address) -> str:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .memcachelink import Garbled, Link
+from .memcachelink import Link
 from .memcacheops import (
     LARGEST_VALUE,
     NOT_A_NUMBER,
@@ -32,7 +32,7 @@ from .memcacheops import (
     client_flags,
     too_large,
 )
-from .memcachereader import CHUNK, Reader
+from .replyreader import CHUNK, Garbled, Reader
 
 __all__ = ["TextConnection"]
 

@@ -1,13 +1,11 @@
-"""Reading a reply of memcached's from a socket, to its last byte and no further."""
+"""Reading a server's reply from a socket, to its last byte and no further."""
 
 from __future__ import annotations
 
 import socket
 import time
 
-from .memcachelink import Garbled
-
-__all__ = ["CHUNK", "Reader"]
+__all__ = ["CHUNK", "Garbled", "Reader"]
 
 #: Bytes that are read at once. From 128 kB on, the allocator would get fresh memory from the system
 #: and give it back each time, and a reply of 25 kB would take twice as long.
@@ -16,6 +14,10 @@ CHUNK = 1 << 16
 _LONGEST_LINE = 1 << 13
 #: A reply that trickles in may take so many time-outs in all.
 _TIMEOUTS = 10
+
+
+class Garbled(ConnectionError):
+    """What the server sent is no reply to what it was asked."""
 
 
 class Reader:
@@ -47,7 +49,7 @@ class Reader:
                 self._at = end + 2
                 return line
             if len(self._data) - self._at > _LONGEST_LINE:
-                raise Garbled("memcached's reply has a line without end")
+                raise Garbled("the server's reply has a line without end")
             self._data = self._data[self._at :] + self._more()
             self._at = 0
 
@@ -82,7 +84,7 @@ class Reader:
         # Not all of it is here yet, or it is another size.
         block = self.take(size)
         if self.take(2) != b"\r\n":
-            raise Garbled("a value in memcached's reply is longer than it said")
+            raise Garbled("a value in the server's reply is longer than it said")
         return block
 
     def end(self) -> None:
@@ -92,15 +94,15 @@ class Reader:
             Garbled: If it was not.
         """
         if self._at != len(self._data):
-            raise Garbled("memcached sent more than a reply to what it was asked")
+            raise Garbled("the server sent more than a reply to what it was asked")
 
     def _more(self) -> bytes:
         if self._timeout is not None:
             now = time.monotonic()
             self._deadline = self._deadline or now + _TIMEOUTS * self._timeout
             if now > self._deadline:
-                raise TimeoutError("memcached's reply took too long to arrive")
+                raise TimeoutError("the server's reply took too long to arrive")
         data = self._socket.recv(CHUNK)
         if not data:
-            raise ConnectionResetError("memcached closed the connection before its reply ended")
+            raise ConnectionResetError("the server closed the connection before its reply ended")
         return data
