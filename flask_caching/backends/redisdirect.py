@@ -3,9 +3,10 @@
 A client's ``execute_command`` has events, metrics and retries around each command, and its pool
 asks the operating system about a connection each time it lends one: together a third of the time
 of a GET on the same machine. What a cache asks for most often goes without them, over connections
-that are kept between two reads. All else, and whatever a client of the application's own is asked,
-goes through the client; a connection that was kept is given back for it, so that there are no more
-than there would be.
+that are kept between two reads; and a GET past the connection as well, from its socket
+(:mod:`.redisreply`). All else, and whatever a client of the application's own is asked, goes
+through the client; a connection that was kept is given back for it, so that there are no more than
+there would be.
 
 A kept connection that the server has closed is found out by using it. The read fails then as one
 on a lost connection does, all that are kept are closed, and whoever asked asks once more
@@ -25,9 +26,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from .redisreply import Refused, fetch
+from .replyreader import Garbled
+
 __all__ = ["Direct", "direct", "drop_kept"]
 
-_answers: Any = importlib.import_module("redis.exceptions").ResponseError
+_exceptions: Any = importlib.import_module("redis.exceptions")
+_answers: Any = _exceptions.ResponseError
 _ordinary_pool: Any = importlib.import_module("redis.connection").ConnectionPool
 
 
@@ -40,20 +45,30 @@ class Direct(NamedTuple):
 
     Attributes:
         ask: Sends a command about some keys, and returns the reply.
+        get: Returns what a key holds; that of ``GET`` and a key.
         give_back: To be called before the client is asked for anything else.
     """
 
     ask: Callable[..., Any]
+    get: Callable[[bytes], Any]
     give_back: Callable[[], None] = _nothing
+
+    @classmethod
+    def through(cls, ask: Callable[..., Any]) -> Direct:
+        """By what sends any command."""
+        return cls(ask, partial(ask, "GET"))
 
 
 def direct(client: Any) -> Direct:
     """How to read over the connections of a client's pool, past the client."""
     pool = client.connection_pool
     if not _may_keep(pool):
-        return Direct(partial(_exchange, _taker(pool), pool.release))
+        return Direct.through(partial(_exchange, _taker(pool), pool.release))
     kept = Kept(pool)
-    return Direct(kept.ask, kept.give_back)
+    # A connection that is looked after by itself now and then does so when it is used.
+    looked_after = pool.connection_kwargs.get("health_check_interval")
+    get = partial(kept.ask, "GET") if looked_after else kept.get
+    return Direct(kept.ask, get, kept.give_back)
 
 
 def _may_keep(pool: Any) -> bool:
@@ -98,6 +113,38 @@ class Kept:
             raise
         self._idle.append(connection)
         return reply
+
+    def get(self, name: bytes) -> Any:
+        """What a key holds: the most frequent command, without detours."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self.ask("GET", name)
+        opened = connection._sock
+        if opened is None:
+            # Closed by whoever has the pool; redis-py connects anew.
+            self._idle.append(connection)
+            return self.ask("GET", name)
+        try:
+            value = fetch(opened, name)
+        except Refused:
+            self._idle.append(connection)
+        except Garbled:
+            self._close(connection)
+        except BaseException as error:
+            # As in ``ask``; said in the words of redis-py.
+            self._close(connection)
+            self.drop()
+            if isinstance(error, TimeoutError):
+                raise _exceptions.TimeoutError("Timeout reading from socket") from error
+            if isinstance(error, OSError):
+                raise _exceptions.ConnectionError(f"Connection lost: {error}") from error
+            raise
+        else:
+            self._idle.append(connection)
+            return value
+        # redis-py knows what that was.
+        return self.ask("GET", name)
 
     def give_back(self) -> None:
         """Let the pool lend one to somebody else."""

@@ -39,8 +39,8 @@ class OneServer(RedisBackend):
         from .redisfaults import attempt
 
         self._attempt = attempt
-        itself = Direct(read_client.execute_command)
-        self._ask, self._give_back = direct(read_client) if again else itself
+        itself = Direct.through(read_client.execute_command)
+        self._ask, self._get, self._give_back = direct(read_client) if again else itself
         self._writer = write_client
         self._reader = read_client
         for client in (write_client, read_client):
@@ -73,7 +73,7 @@ class OneServer(RedisBackend):
         from .redisdirect import Direct
 
         self._reader = client
-        self._ask, self._give_back = Direct(client.execute_command)
+        self._ask, self._get, self._give_back = Direct.through(client.execute_command)
         keep_over_forks(client)
 
     @property
@@ -101,7 +101,7 @@ class OneServer(RedisBackend):
     def _fetch(self, name: bytes) -> bytes | None:
         client = self._reader
         data: bytes | None = self._read_breaker.call(
-            self._attempt, client, self._again, _get, self._ask, name
+            self._attempt, client, self._again, _get, self._get, name
         )
         return data
 
@@ -179,8 +179,8 @@ def _told(client: Any, *command: Any) -> Any:
     return reply
 
 
-def _get(ask: Callable[..., Any], name: bytes) -> bytes | None:
-    return _checked(ask("GET", name))
+def _get(get: Callable[[bytes], Any], name: bytes) -> bytes | None:
+    return _checked(get(name))
 
 
 def _get_all(ask: Callable[..., Any], names: Sequence[bytes]) -> list[bytes | None]:
