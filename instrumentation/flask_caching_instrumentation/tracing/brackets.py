@@ -24,7 +24,15 @@ from flask_caching.observer import Bypass, Load, Lookup, Wait, report_fault
 from . import spans
 from .calls import Calls, Operation, ShownKeys
 from .providers import source
-from .scope import SPAN_KEY, Scope, current_context, ids_of, is_suppressed, mark_failed
+from .scope import (
+    NO_CONTEXT,
+    SPAN_KEY,
+    Scope,
+    current_context,
+    ids_of,
+    is_suppressed,
+    mark_failed,
+)
 
 if TYPE_CHECKING:
     from flask_caching.config import CacheConfig
@@ -138,7 +146,7 @@ class Tracing(NoTracing):
 
     def recording(self) -> bool:
         try:
-            span = current_context().get(SPAN_KEY)
+            span = current_context(NO_CONTEXT).get(SPAN_KEY)
             return (self.always or (span is not None and span.is_recording())) and self._may()
         except Exception as fault:
             report_fault("tracing.recording", fault)
@@ -165,7 +173,7 @@ class Tracing(NoTracing):
     def lookup_started(self, lookup: Lookup) -> None:
         try:
             # As ``recording``, written out: every hit comes by here, most with no context at all.
-            context = current_context()
+            context = current_context(NO_CONTEXT)
             if context or self.always:
                 span = context.get(SPAN_KEY)
                 # The API's own for what is not sampled: asking it takes longer than its name.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 from typing import Any, Final, cast
 
 from opentelemetry import context as context_api
@@ -26,6 +25,7 @@ from flask_caching.observer import report_fault
 from .spans import ERROR_TYPE, EXCEPTION, EXCEPTION_TYPE
 
 __all__ = [
+    "NO_CONTEXT",
     "SPAN_KEY",
     "Scope",
     "current_context",
@@ -49,14 +49,18 @@ _opened: ContextVar[bool] = ContextVar("flask_caching_span_opened", default=Fals
 SPAN_KEY: Final[str] = getattr(propagation, "_SPAN_KEY", "flask-caching-span")
 
 
-def _quickest() -> Callable[[], Mapping[str, Any]]:
+#: The current context where there is none.
+NO_CONTEXT: Final[Mapping[str, Any]] = Context()
+
+
+def _quickest() -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     """What gives the current context, the quickest way there is: every hit asks.
 
     That of the API goes through six functions; this one through none of Python's. Where the API
     keeps its context otherwise than it does now, it is asked for the span as usual.
     """
 
-    def ordinary() -> Mapping[str, Any]:
+    def ordinary(nothing: Mapping[str, Any]) -> Mapping[str, Any]:
         return {SPAN_KEY: get_current_span()}
 
     # Old versions look for their context when they are asked first.
@@ -65,19 +69,19 @@ def _quickest() -> Callable[[], Mapping[str, Any]]:
     variable: Any = getattr(runtime, "_current_context", None)
     if not isinstance(variable, ContextVar):
         return ordinary
-    quick: Callable[[], Mapping[str, Any]] = partial(cast("Any", variable).get, Context())
+    quick: Callable[[Mapping[str, Any]], Mapping[str, Any]] = cast("Any", variable).get
     probe = NonRecordingSpan(INVALID_SPAN_CONTEXT)
     token: Any = context_api.attach(set_span_in_context(probe))
     try:
-        return quick if quick().get(SPAN_KEY) is probe else ordinary
+        return quick if quick(NO_CONTEXT).get(SPAN_KEY) is probe else ordinary
     except Exception:
         return ordinary
     finally:
         context_api.detach(token)
 
 
-#: The current context. It has the current span under ``SPAN_KEY``: nothing, or one that is not
-#: recorded, where there is none.
+#: The current context, or what it is given where there is none. It has the current span under
+#: ``SPAN_KEY``: nothing, or one that is not recorded, where there is none.
 current_context: Final = _quickest()
 
 

@@ -15,8 +15,8 @@ from flask_caching.backends.base import NOTHING
 from flask_caching.entry import Entry
 from flask_caching.observer import report_fault
 
-from ..metrics.batches import BATCH
-from ..tracing.scope import current_context
+from ..metrics.batches import BATCH, Pending
+from ..tracing.scope import NO_CONTEXT, current_context
 from .measuring import Measuring
 from .outcomes import MEASURED, found, found_own, stored
 
@@ -31,7 +31,11 @@ class MeasuredEntries(Measuring):
     def get_entry(self, key: str) -> Entry | None:
         """As the backend's ``get_entry``, timed as ``get``."""
         tracing = self.tracing
-        if tracing.awake and (current_context() or tracing.always) and tracing.recording():
+        if (
+            tracing.awake
+            and (current_context(NO_CONTEXT) or tracing.always)
+            and tracing.recording()
+        ):
             traced: Entry | None = self._read("get_entry", found, (key,))
             return traced
         begun = perf_counter()
@@ -45,14 +49,14 @@ class MeasuredEntries(Measuring):
             if entry is None:
                 self.observe_miss(seconds)
             else:
-                times, sizes = self.hit_times, self.sizes
+                times, sizes = self.hit_times, self.sizes_read
                 times.append(seconds)
                 if sizes is not None and entry.size:
-                    sizes.read.append(entry.size)
+                    sizes.append(entry.size)
                 if len(times) > BATCH:
                     times.settle()
                     if sizes is not None:
-                        sizes.read.settle()
+                        sizes.settle()
         except Exception as fault:
             report_fault("backend.get", fault)
         return entry
@@ -80,8 +84,8 @@ class MeasuredEntries(Measuring):
                     times.settle()
             else:
                 self.observe_operation["get_many", found_own(keys)(entries)](seconds)
-            if self.sizes is not None:
-                self._tell_read(entries)
+            if self.sizes_read is not None:
+                self._tell_read(self.sizes_read, entries)
         except Exception as fault:
             report_fault("backend.get_many", fault)
         return entries
@@ -117,9 +121,10 @@ class MeasuredEntries(Measuring):
 
     def _read(self, name: str, outcome: Callable[[Any], str], args: tuple[Any, ...]) -> Any:
         answer = self.measure(name, outcome, args, {})
-        if self.sizes is not None:
+        if self.sizes_read is not None:
             try:
-                self._tell_read(answer if name == "get_entries" else (answer,))
+                found = answer if name == "get_entries" else (answer,)
+                self._tell_read(self.sizes_read, found)
             except Exception as fault:
                 report_fault(f"backend.{MEASURED[name]}", fault)
         return answer
@@ -134,11 +139,9 @@ class MeasuredEntries(Measuring):
                 report_fault(f"backend.{MEASURED[name]}", fault)
         return kept
 
-    def _tell_read(self, entries: Sequence[Entry | None]) -> None:
-        if self.sizes is not None:
-            read = self.sizes.read
-            for entry in entries:
-                if entry is not None and entry.size:
-                    read.append(entry.size)
-            if len(read) > BATCH:
-                read.settle()
+    def _tell_read(self, sizes: Pending, entries: Sequence[Entry | None]) -> None:
+        for entry in entries:
+            if entry is not None and entry.size:
+                sizes.append(entry.size)
+        if len(sizes) > BATCH:
+            sizes.settle()

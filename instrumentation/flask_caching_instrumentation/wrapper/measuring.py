@@ -95,6 +95,7 @@ class Measuring:
         "observe_operation",
         "observe_stored",
         "sizes",
+        "sizes_read",
         "times",
         "told",
         "tracing",
@@ -113,6 +114,7 @@ class Measuring:
         self.backend = backend
         self.tracing = tracing or NoTracing()
         self.sizes = sizes
+        self.sizes_read = None if sizes is None else sizes.read
         self.exemplar = exemplar
         self.observe_operation = operations
         self.times: Times = times or partial(_at_once, operations)
