@@ -443,7 +443,7 @@ def test_a_unix_socket(start_server: Callable[..., Any], tmp_path: Path) -> None
     start_server(RedisServer, "--unixsocket", path)
     assert made(REDIS_URL=f"unix://{path}").set("k", 1)
     backend = made(OPTIONS={"unix_socket_path": path})
-    assert backend.get("k") == 1
+    assert [backend.get("k") for _ in range(3)] == [1] * 3
     assert path in repr(backend)
 
 
@@ -461,7 +461,8 @@ def test_tls(start_server: Callable[..., Any], tmp_path: Path) -> None:
     for scheme in ("rediss", "valkeys"):
         assert made(REDIS_URL=f"{scheme}://{HOST}:{port}", OPTIONS=options).set("k", scheme)
     backend = made(REDIS_HOST=HOST, REDIS_PORT=port, OPTIONS={"ssl": True, **options})
-    assert backend.get("k") == "valkeys"
+    # The first goes through redis-py, the others over the connection that it opened.
+    assert [backend.get("k") for _ in range(3)] == ["valkeys"] * 3
     with pytest.raises(redis.ConnectionError):
         made(REDIS_URL=f"rediss://{HOST}:{port}").get("k")
     with pytest.raises(redis.RedisError):

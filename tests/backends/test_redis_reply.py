@@ -107,6 +107,29 @@ def test_a_reply_that_ends_early_is_a_lost_connection(ends: Ends) -> None:
         fetch(ours, b"k")
 
 
+def test_a_reply_that_trickles_in_is_given_up(ends: Ends) -> None:
+    """Each byte comes in time; all of them together do not: ten time-outs are enough."""
+    ours, theirs = ends
+    ours.settimeout(0.05)
+    over = threading.Event()
+
+    def trickle() -> None:
+        theirs.sendall(b"$100000\r\n")
+        while not over.wait(0.01):
+            theirs.sendall(b"x")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        begun = time.monotonic()
+        with pytest.raises(TimeoutError):
+            fetch(ours, b"k")
+        assert time.monotonic() - begun < 10.0
+    finally:
+        over.set()
+        thread.join()
+
+
 # With a server.
 
 
