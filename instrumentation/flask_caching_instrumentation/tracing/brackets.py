@@ -172,13 +172,12 @@ class Tracing(NoTracing):
 
     def lookup_started(self, lookup: Lookup) -> None:
         try:
-            # As ``recording``, written out: every hit comes by here, most with no context at all.
+            # As ``recording``, written out: every hit comes by here, most with no context at all,
+            # or with the API's own span of what is not sampled, which need not be asked.
             context = current_context(NO_CONTEXT)
-            if context or self.always:
+            if (context and type(context.get(SPAN_KEY)) is not NonRecordingSpan) or self.always:
                 span = context.get(SPAN_KEY)
-                # The API's own for what is not sampled: asking it takes longer than its name.
-                idle = span is None or type(span) is NonRecordingSpan or not span.is_recording()
-                if (self.always or not idle) and self._may():
+                if (self.always or (span is not None and span.is_recording())) and self._may():
                     self._open_asker(lookup)
         except Exception as fault:
             report_fault("tracing.lookup_started", fault)
