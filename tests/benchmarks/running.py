@@ -118,7 +118,7 @@ def measure(suites: Sequence[str], choice: Choice, results: Results) -> None:
                 first = turn % len(names)
                 for name in names[first:] + names[:first]:
                     choice.say(f"{', '.join(suites)}: {store}, turn {turn + 1}, {name}")
-                    _one(subjects[name], store, name, place, choice, results)
+                    _one(subjects[name], store, name, turn, place, choice, results)
 
 
 @contextmanager
@@ -144,6 +144,7 @@ def _one(
     suites: Sequence[str],
     store: str,
     subject: str,
+    turn: int,
     place: Callable[[], str],
     choice: Choice,
     results: Results,
@@ -154,7 +155,12 @@ def _one(
     command += ["--full", *map(str, sizes)]
     if choice.quick:
         command.append("--quick")
-    environment = {**os.environ, "PYTHONPATH": roots_of(subject)}
+    # All of a turn have their sets and dictionaries in one order: another one takes another time.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": roots_of(subject),
+        "PYTHONHASHSEED": str(turn),
+    }
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
     def run() -> dict[str, Any]:

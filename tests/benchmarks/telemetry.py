@@ -178,11 +178,11 @@ def measure(variant: str, threads: int) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def run_apart(variant: str, threads: int, shared: bool) -> dict[str, float]:
-    """:func:`measure` in a process of its own."""
+def run_apart(variant: str, threads: int, shared: bool, turn: int) -> dict[str, float]:
+    """:func:`measure` in a process of its own; those of a turn have their sets in one order."""
     command = [sys.executable, "-m", "tests.benchmarks.telemetry", "--child", variant]
     with tempfile.TemporaryDirectory() as directory:
-        environment = {**os.environ}
+        environment = {**os.environ, "PYTHONHASHSEED": str(turn)}
         environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
         if shared:
             environment["PROMETHEUS_MULTIPROC_DIR"] = directory
@@ -203,24 +203,27 @@ def compare(turns: int, threads: int, shared: bool) -> dict[str, dict[str, float
     traced = ("unsampled", "recording") if threads == 1 and not shared else ()
     variants = ("bare", "metrics", *traced, "stock")
     taken: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
-    for _ in range(turns):
+    for turn in range(turns):
         for variant in variants:
-            taken[variant].append(run_apart(variant, threads, shared))
+            taken[variant].append(run_apart(variant, threads, shared, turn))
     table: dict[str, dict[str, float]] = {}
     for name in taken["bare"][0]:
-        bare = [turn[name] for turn in taken["bare"]]
+        bare = [times[name] for times in taken["bare"]]
         table[name] = {"bare": statistics.median(bare)}
         for variant in ("metrics", *traced):
             pairs = zip(taken[variant], bare, strict=True)
-            table[name][variant] = statistics.median(turn[name] - base for turn, base in pairs)
-    stock = [turn["stock children"] for turn in taken["stock"]]
+            table[name][variant] = statistics.median(times[name] - base for times, base in pairs)
+    stock = [times["stock children"] for times in taken["stock"]]
     table["stock children"] = {"metrics": statistics.median(stock)}
     return table
 
 
 def compare_pages(turns: int) -> dict[str, dict[str, float]]:
     """The time of each call with telemetry, and what the debug pages add to it."""
-    taken = [(run_apart("unmounted", 1, False), run_apart("pages", 1, False)) for _ in range(turns)]
+    taken = [
+        (run_apart("unmounted", 1, False, turn), run_apart("pages", 1, False, turn))
+        for turn in range(turns)
+    ]
     return {
         name: {
             "bare": statistics.median(unmounted[name] for unmounted, _ in taken),
