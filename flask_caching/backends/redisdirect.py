@@ -65,9 +65,9 @@ def direct(client: Any) -> Direct:
     if not _may_keep(pool):
         return Direct.through(partial(_exchange, _taker(pool), pool.release))
     kept = Kept(pool)
-    # A connection that is looked after by itself now and then does so when it is used.
-    looked_after = pool.connection_kwargs.get("health_check_interval")
-    get = partial(kept.ask, "GET") if looked_after else kept.get
+    # redis-py checks a connection that was idle for that long as it sends a command.
+    checks = pool.connection_kwargs.get("health_check_interval")
+    get = partial(kept.ask, "GET") if checks else kept.get
     return Direct(kept.ask, get, kept.give_back)
 
 
